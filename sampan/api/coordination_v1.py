@@ -1,0 +1,29 @@
+""""""
+
+from __future__ import annotations
+
+from sampan.api.base import Int32, KubeObject, MicroTime, Object, field
+from sampan.api.meta_v1 import ObjectMeta
+
+
+class LeaseSpec(Object):
+    """"""
+
+    acquire_time: MicroTime | None = field()
+    holder_identity: str | None = field()
+    lease_duration_seconds: Int32 | None = field()
+    lease_transitions: Int32 | None = field()
+    preferred_holder: str | None = field()
+    renew_time: MicroTime | None = field()
+    strategy: str | None = field()
+
+
+class Lease(KubeObject):
+    """"""
+
+    API_VERSION = "coordination.k8s.io/v1"
+    KIND = "Lease"
+    api_version: str = field("coordination.k8s.io/v1")
+    kind: str = field("Lease")
+    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    spec: LeaseSpec = field(default_factory=lambda: LeaseSpec())

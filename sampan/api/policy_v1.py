@@ -1,0 +1,52 @@
+""""""
+
+from __future__ import annotations
+
+from sampan.api.base import Int32, Int64, IntOrString, KubeObject, Object, Time, field
+from sampan.api.meta_v1 import Condition, DeleteOptions, LabelSelector, ObjectMeta
+
+
+class Eviction(KubeObject):
+    """"""
+
+    API_VERSION = "policy/v1"
+    KIND = "Eviction"
+    api_version: str = field("policy/v1")
+    kind: str = field("Eviction")
+    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    delete_options: DeleteOptions | None = field()
+
+
+class PodDisruptionBudgetSpec(Object):
+    """"""
+
+    max_unavailable: IntOrString | None = field()
+    min_available: IntOrString | None = field()
+    selector: LabelSelector | None = field(patch="replace")
+    unhealthy_pod_eviction_policy: str | None = field()
+
+
+class PodDisruptionBudgetStatus(Object):
+    """"""
+
+    conditions: list[Condition] = field(
+        default_factory=list, merge_key="type", patch="merge", list_type="map", list_map_keys=("type",)
+    )
+    current_healthy: Int32 | None = field()
+    desired_healthy: Int32 | None = field()
+    disrupted_pods: dict[str, Time] = field(default_factory=dict)
+    disruptions_allowed: Int32 | None = field()
+    expected_pods: Int32 | None = field()
+    observed_generation: Int64 | None = field()
+
+
+class PodDisruptionBudget(KubeObject):
+    """"""
+
+    API_VERSION = "policy/v1"
+    KIND = "PodDisruptionBudget"
+    api_version: str = field("policy/v1")
+    kind: str = field("PodDisruptionBudget")
+    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    spec: PodDisruptionBudgetSpec = field(default_factory=lambda: PodDisruptionBudgetSpec())
+    status: PodDisruptionBudgetStatus = field(default_factory=lambda: PodDisruptionBudgetStatus())

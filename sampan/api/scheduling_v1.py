@@ -1,0 +1,20 @@
+""""""
+
+from __future__ import annotations
+
+from sampan.api.base import Int32, KubeObject, field
+from sampan.api.meta_v1 import ObjectMeta
+
+
+class PriorityClass(KubeObject):
+    """"""
+
+    API_VERSION = "scheduling.k8s.io/v1"
+    KIND = "PriorityClass"
+    api_version: str = field("scheduling.k8s.io/v1")
+    kind: str = field("PriorityClass")
+    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    description: str | None = field()
+    global_default: bool | None = field()
+    preemption_policy: str | None = field()
+    value: Int32 | None = field()
