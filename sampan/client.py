@@ -1,0 +1,516 @@
+"""The async client of the Kubernetes API: one keep-alive session, typed by Resource.
+
+Always: reads are tried again when the connection or the server stumbles, with back-off; a write is tried again only
+when the server has certainly not seen it (connection refused) or says so itself (429, or 503 with Retry-After).
+Elsewhere: who we are (kubeconfig.py), a cache that follows a watch (informer.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Generic, Literal, Self, TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from pydantic import TypeAdapter, ValidationError
+from yarl import URL
+
+from sampan import kubeconfig
+from sampan.api.base import JSON, Object
+from sampan.api.meta_v1 import ListMeta
+from sampan.clock import Clock
+from sampan.errors import ApiError, Reason, SampanError
+from sampan.objects import PartialObjectMetadata, meta
+from sampan.resource import Resource
+
+M = TypeVar("M", bound=Object)
+
+IN_FLIGHT = 64
+REQUEST_SECONDS = 60.0
+READ_ATTEMPTS = 6
+REFUSED_SECONDS = 20.0
+FIRST_DELAY, MOST_DELAY = 0.05, 2.0
+MOST_LINE_BYTES = 16 << 20
+WATCH_SLACK_SECONDS = 30.0
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+)
+
+
+class Unreachable(SampanError):
+    """The server could not be reached, or went away before it answered: whether a write took place is unknown."""
+
+
+class PatchKind(StrEnum):
+    """The content type of a patch."""
+
+    MERGE = "application/merge-patch+json"
+    JSON = "application/json-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+class Propagation(StrEnum):
+    """What becomes of dependents when their owner is deleted."""
+
+    BACKGROUND = "Background"
+    FOREGROUND = "Foreground"
+    ORPHAN = "Orphan"
+
+
+@dataclass(frozen=True)
+class ListOf(Generic[M]):
+    """A list as of one resource version."""
+
+    items: list[M]
+    resource_version: str
+    continue_: str = ""
+    remaining_item_count: int | None = None
+
+
+@dataclass(frozen=True)
+class WatchEvent(Generic[M]):
+    """One change. A BOOKMARK's object has only a resourceVersion."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+    object: M
+
+
+class _Page(Object, Generic[M]):
+    metadata: ListMeta = ListMeta()
+    items: list[M] | None = None
+
+
+class _Line(Object, Generic[M]):
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+    object: M
+
+
+@lru_cache(maxsize=1024)
+def _page_reader(model: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(_Page[model])  # type: ignore[valid-type]  # made for a model known at run time
+
+
+@lru_cache(maxsize=1024)
+def _line_reader(model: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(_Line[model])  # type: ignore[valid-type]  # made for a model known at run time
+
+
+def _new_socket(address: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol = address[0], address[1], address[2]
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    for level, option, value in KEEPALIVE:
+        made.setsockopt(level, option, value)
+    return made
+
+
+class Client:
+    """Calls one API server as one user. Use it as an async context manager; share it freely among tasks."""
+
+    def __init__(
+        self,
+        target: kubeconfig.Target,
+        *,
+        user_agent: str = "sampan",
+        clock: Clock | None = None,
+        refused_seconds: float = REFUSED_SECONDS,
+    ) -> None:
+        self.target = target
+        self._user_agent = user_agent
+        self._clock = clock or Clock()
+        self._refused_seconds = refused_seconds
+        self._in_flight = asyncio.Semaphore(IN_FLIGHT)
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def from_kubeconfig(
+        cls,
+        path: str | None = None,
+        *,
+        context: str = "",
+        user_agent: str = "sampan",
+        clock: Clock | None = None,
+        refused_seconds: float = REFUSED_SECONDS,
+    ) -> Self:
+        """A client of the kubeconfig's context. Raises KubeconfigError."""
+        target = kubeconfig.load(path, context=context)
+        return cls(target, user_agent=user_agent, clock=clock, refused_seconds=refused_seconds)
+
+    async def __aenter__(self) -> Self:
+        context = self.target.ssl_context()
+        connector = aiohttp.TCPConnector(
+            limit=0,  # watches hold one connection each; requests are bounded by IN_FLIGHT
+            ssl=context if context is not None else True,
+            keepalive_timeout=90,
+            socket_factory=_new_socket,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers={"User-Agent": self._user_agent},
+            auto_decompress=True,
+            raise_for_status=False,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    # -- verbs ---------------------------------------------------------------------------------------------------
+
+    async def get(
+        self, resource: Resource[M], name: str, namespace: str = "", *, resource_version: str | None = None
+    ) -> M:
+        """Read one object. Raises ApiError (404 when there is none)."""
+        query = {} if resource_version is None else {"resourceVersion": resource_version}
+        path = resource.path(namespace, name)
+        return resource.model.from_bytes(await self.request("GET", path, query=query, accept=_accept(resource)))
+
+    async def list(
+        self,
+        resource: Resource[M],
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        continue_: str = "",
+        resource_version: str | None = None,
+    ) -> ListOf[M]:
+        """Read a collection, all namespaces when `namespace` is empty.
+
+        `resource_version` "0" takes what the server has in memory; None is consistent. Raises ApiError.
+        """
+        query = _selectors(label_selector, field_selector)
+        if limit:
+            query["limit"] = str(limit)
+        if continue_:
+            query["continue"] = continue_
+        if resource_version is not None:
+            query["resourceVersion"] = resource_version
+        body = await self.request("GET", resource.path(namespace), query=query, accept=_accept(resource, listed=True))
+        page = _page_reader(resource.model).validate_json(body)
+        return ListOf(
+            page.items or [],
+            page.metadata.resource_version or "",
+            page.metadata.continue_ or "",
+            page.metadata.remaining_item_count,
+        )
+
+    async def watch(
+        self,
+        resource: Resource[M],
+        namespace: str = "",
+        *,
+        resource_version: str,
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int = 300,
+        bookmarks: bool = True,
+    ) -> AsyncIterator[WatchEvent[M]]:
+        """Follow a collection from a version; ends when the server ends it (after `timeout_seconds` at the latest).
+
+        Raises ApiError, `is_gone` when the version is no longer kept; Unreachable when the connection breaks.
+        """
+        query = _selectors(label_selector, field_selector) | {
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(timeout_seconds),
+        }
+        if bookmarks:
+            query["allowWatchBookmarks"] = "true"
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_seconds + WATCH_SLACK_SECONDS)
+        async with self._response("GET", resource.path(namespace), query, _accept(resource), timeout) as response:
+            async for line in _lines(response):
+                yield _event(resource, line)
+
+    async def create(
+        self,
+        resource: Resource[M],
+        obj: M | Mapping[str, Any],
+        *,
+        namespace: str = "",
+        subresource: str = "",
+        name: str = "",
+    ) -> M:
+        """Create an object, or post to a subresource of the object `name`. Raises ApiError."""
+        body = obj.to_json() if isinstance(obj, Object) else dict(obj)
+        namespace = namespace or str((body.get("metadata") or {}).get("namespace") or "")
+        if subresource and not name:
+            name = str((body.get("metadata") or {}).get("name") or "")
+        path = resource.path(namespace, name if subresource else "", subresource)
+        answer = await self.request("POST", path, body=orjson.dumps(body), accept=_accept(resource))
+        return _object_or_own(resource, answer, obj)
+
+    async def update(self, resource: Resource[M], obj: M, *, subresource: str = "") -> M:
+        """Replace an object; with its resourceVersion set, only if it has not changed. Raises ApiError (409)."""
+        m = meta(obj)
+        path = resource.path(m.namespace or "", m.name or "", subresource)
+        return resource.model.from_bytes(await self.request("PUT", path, body=obj.to_bytes(), accept=_accept(resource)))
+
+    async def patch(
+        self,
+        resource: Resource[M],
+        name: str,
+        patch: JSON,
+        *,
+        namespace: str = "",
+        kind: PatchKind = PatchKind.MERGE,
+        subresource: str = "",
+        field_manager: str = "",
+        force: bool = False,
+    ) -> M:
+        """Change an object. Raises ApiError."""
+        query = {"fieldManager": field_manager} if field_manager else {}
+        if force:
+            query["force"] = "true"
+        answer = await self.request(
+            "PATCH",
+            resource.path(namespace, name, subresource),
+            query=query,
+            body=orjson.dumps(patch),
+            content_type=kind.value,
+            accept=_accept(resource),
+        )
+        return resource.model.from_bytes(answer)
+
+    async def delete(
+        self,
+        resource: Resource[M],
+        name: str,
+        namespace: str = "",
+        *,
+        propagation: Propagation | None = None,
+        grace_period_seconds: int | None = None,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> dict[str, Any]:
+        """Delete an object, returning the server's answer: the object if something still holds it, else a Status.
+
+        Raises ApiError (404; 409 when it is not the object of that `uid` or `resource_version`).
+        """
+        answer = await self.request(
+            "DELETE",
+            resource.path(namespace, name),
+            body=_delete_options(propagation, grace_period_seconds, uid, resource_version),
+        )
+        value = orjson.loads(answer)
+        return value if isinstance(value, dict) else {}
+
+    async def delete_collection(
+        self,
+        resource: Resource[M],
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        propagation: Propagation | None = None,
+        grace_period_seconds: int | None = None,
+    ) -> None:
+        """Delete all objects of a collection that match. Raises ApiError."""
+        await self.request(
+            "DELETE",
+            resource.path(namespace),
+            query=_selectors(label_selector, field_selector),
+            body=_delete_options(propagation, grace_period_seconds, None, None),
+        )
+
+    async def get_json(self, path: str, *, accept: str = "application/json") -> Any:
+        """Read any path as JSON: discovery, version. Raises ApiError."""
+        return orjson.loads(await self.request("GET", path, accept=accept))
+
+    # -- transport -----------------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
+        """One call, with this module's rule of retries. Raises ApiError or Unreachable."""
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=10)
+        headers = {} if body is None else {"Content-Type": content_type}
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                async with (
+                    self._in_flight,
+                    self._response(method, path, query or {}, accept, timeout, body, headers) as response,
+                ):
+                    return await response.read()
+            except (ApiError, Unreachable) as error:
+                wait = _wait_before_retry(error, method, attempt)
+                if wait is None:
+                    raise
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if method != "GET" or attempt >= READ_ATTEMPTS:
+                    raise Unreachable(f"{method} {self.target.server}{path}: {_plain(error)}") from error
+                wait = _delay(attempt)
+            await self._clock.sleep(wait)
+
+    @asynccontextmanager
+    async def _response(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        accept: str,
+        timeout: aiohttp.ClientTimeout,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer below 400, or ApiError. Waits `refused_seconds` for a server that does not listen yet."""
+        if self._session is None:
+            raise RuntimeError("the client is not open: use it as `async with Client(...) as client`")
+        url = URL(self.target.server + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
+        sent = list(({"Accept": accept} | self.target.headers() | dict(headers or {})).items())
+        sent += [("Impersonate-Group", group) for group in self.target.impersonate_groups]
+        give_up = self._clock.monotonic() + self._refused_seconds
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = await self._session.request(
+                    method,
+                    url,
+                    data=body,
+                    headers=sent,
+                    timeout=timeout,
+                    server_hostname=self.target.tls_server_name or None,
+                    allow_redirects=False,
+                )
+                break
+            except aiohttp.ClientConnectorCertificateError as error:
+                raise Unreachable(
+                    f"{self.target.server}: its certificate is not trusted ({_plain(error)}); "
+                    "check certificate-authority"
+                ) from error
+            except aiohttp.ClientConnectorError as error:
+                delay = _delay(attempt)
+                if self._clock.monotonic() + delay > give_up:
+                    raise Unreachable(
+                        f"{self.target.server}: no connection ({_plain(error)}); is the API server running?"
+                    ) from error
+                await self._clock.sleep(delay)
+        try:
+            if response.status >= 400:
+                raise _error_of(response, await response.read())
+            yield response
+        finally:
+            response.release()
+
+
+def _plain(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _delay(attempt: int) -> float:
+    return min(MOST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 16)) * random.uniform(0.75, 1.25)
+
+
+def _wait_before_retry(error: SampanError, method: str, attempt: int) -> float | None:
+    """Seconds to wait before the same call is made again, or None to give up."""
+    if attempt >= READ_ATTEMPTS or not isinstance(error, ApiError):
+        return None
+    after = error.headers.get("Retry-After", "")
+    if error.code == 429 or (error.code == 503 and after):
+        # An eviction's 429 is an answer ("the budget says no"), not a request for patience.
+        if not after and error.details.get("causes"):
+            return None
+        return min(float(after) if after.isdigit() else _delay(attempt), 30.0)
+    if method == "GET" and error.code in (500, 502, 503, 504) and error.reason in ("", Reason.SERVICE_UNAVAILABLE):
+        return _delay(attempt)
+    return None
+
+
+def _error_of(response: aiohttp.ClientResponse, body: bytes) -> ApiError:
+    try:
+        status = orjson.loads(body)
+    except ValueError:
+        status = None
+    if isinstance(status, dict) and status.get("kind") == "Status":
+        error = ApiError.from_status(status, response.status)
+    else:
+        text = body[:500].decode(errors="replace").strip() or response.reason or "no message"
+        error = ApiError(response.status, "", f"{response.method} {response.url.path}: {response.status} {text}")
+    error.headers = dict(response.headers)
+    return error
+
+
+def _accept(resource: Resource[Any], *, listed: bool = False) -> str:
+    if resource.model is PartialObjectMetadata:
+        return PartialObjectMetadata.LIST_ACCEPT if listed else PartialObjectMetadata.ACCEPT
+    return "application/json"
+
+
+def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
+    query = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {key: value for key, value in query.items() if value}
+
+
+def _delete_options(
+    propagation: Propagation | None, grace_period_seconds: int | None, uid: str | None, resource_version: str | None
+) -> bytes:
+    options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+    if propagation is not None:
+        options["propagationPolicy"] = propagation.value
+    if grace_period_seconds is not None:
+        options["gracePeriodSeconds"] = grace_period_seconds
+    preconditions = {"uid": uid, "resourceVersion": resource_version}
+    if uid is not None or resource_version is not None:
+        options["preconditions"] = {key: value for key, value in preconditions.items() if value is not None}
+    return orjson.dumps(options)
+
+
+def _object_or_own(resource: Resource[M], answer: bytes, sent: M | Mapping[str, Any]) -> M:
+    """The created object; what was sent when the server answers a Status, as it does for a Binding."""
+    head = orjson.loads(answer)
+    if isinstance(head, dict) and head.get("kind") == "Status":
+        return sent if isinstance(sent, resource.model) else resource.model.from_json(dict(sent))
+    return resource.model.from_bytes(answer)
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The complete lines of a streamed answer. Raises Unreachable when it breaks off in the middle."""
+    kept = b""
+    try:
+        async for chunk in response.content.iter_any():
+            *complete, kept = (kept + chunk).split(b"\n")
+            for line in complete:
+                if line:
+                    yield line
+            if len(kept) > MOST_LINE_BYTES:
+                raise Unreachable(f"{response.url.path}: a watch event is over {MOST_LINE_BYTES} bytes long")
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unreachable(f"{response.url.path}: the watch broke off: {_plain(error)}") from error
+
+
+def _event(resource: Resource[M], line: bytes) -> WatchEvent[M]:
+    try:
+        read = _line_reader(resource.model).validate_json(line)
+    except ValidationError as error:
+        value = orjson.loads(line)
+        if isinstance(value, dict) and value.get("type") == "ERROR":
+            status = value.get("object")
+            raise ApiError.from_status(status if isinstance(status, dict) else {}) from None
+        raise Unreachable(f"{resource.group_resource}: an unreadable watch event: {error}") from error
+    return WatchEvent(read.type, read.object)

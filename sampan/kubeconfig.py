@@ -1,0 +1,240 @@
+"""Which API server to talk to, and as whom: one context of a kubeconfig, or a pod's service account.
+
+Importing this costs almost nothing; yaml and ssl are loaded only when they are needed.
+Source: client-go's documented rules ("Organizing Cluster Access Using kubeconfig Files"): $KUBECONFIG is a list of
+files whose first mention of a name wins, else ~/.kube/config; relative paths are relative to the file that has them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sampan.errors import SampanError
+
+if TYPE_CHECKING:
+    import ssl
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+UNSUPPORTED_USER_FIELDS = ("exec", "auth-provider", "username", "password")
+
+
+class KubeconfigError(SampanError):
+    """A kubeconfig is missing or says something that can't be used. The text names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Everything needed to call one API server. PEM data is inline; `token_file` is read again as it changes."""
+
+    server: str
+    context: str = ""
+    cluster: str = ""
+    user: str = ""
+    namespace: str = "default"
+    ca: bytes | None = None
+    client_certificate: bytes | None = None
+    client_key: bytes | None = None
+    token: str = ""
+    token_file: str = ""
+    tls_server_name: str = ""
+    insecure_skip_tls_verify: bool = False
+    impersonate: str = ""
+    impersonate_groups: tuple[str, ...] = ()
+
+    def headers(self) -> dict[str, str]:
+        """The headers that say who calls, `Impersonate-Group` excepted because it may repeat."""
+        token = self.token
+        if not token and self.token_file:
+            token = Path(self.token_file).read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if self.impersonate:
+            headers["Impersonate-User"] = self.impersonate
+        return headers
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The TLS settings, or None for a plain `http://` server. Raises KubeconfigError for unusable PEM data."""
+        if not self.server.startswith("https://"):
+            return None
+        import ssl
+
+        context = ssl.create_default_context(cadata=self.ca.decode("ascii") if self.ca else None)
+        if self.insecure_skip_tls_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.client_certificate and self.client_key:
+            with _file_of(self.client_certificate + b"\n" + self.client_key) as path:
+                try:
+                    context.load_cert_chain(path)
+                except ssl.SSLError as error:
+                    raise KubeconfigError(
+                        f"user {self.user!r}: the client certificate and key are not a usable pair ({error}); "
+                        "check client-certificate and client-key"
+                    ) from error
+        return context
+
+
+class _file_of:  # noqa: N801 - reads as a function
+    """Bytes as a path, for an API that only reads files. They never touch a disk."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __enter__(self) -> str:
+        self._fd = os.memfd_create("pem", os.MFD_CLOEXEC)
+        with os.fdopen(os.dup(self._fd), "wb") as stream:
+            stream.write(self._data)
+        return f"/proc/self/fd/{self._fd}"
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def files(path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> list[Path]:
+    """The kubeconfig files to merge, in order: `path`, or $KUBECONFIG's list, or ~/.kube/config."""
+    if path is not None and str(path):
+        return [Path(path)]
+    environ = os.environ if environ is None else environ
+    listed = [Path(one) for one in environ.get("KUBECONFIG", "").split(os.pathsep) if one]
+    return listed or [Path(environ.get("HOME") or "~").expanduser() / ".kube" / "config"]
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    context: str = "",
+    cluster: str = "",
+    user: str = "",
+    environ: Mapping[str, str] | None = None,
+) -> Target:
+    """Read the kubeconfig and resolve one context (by default the current one).
+
+    Raises KubeconfigError when there is none, when a name it refers to is not there, or when a file can't be read.
+    """
+    sources = files(path, environ)
+    documents = list(_documents(sources, strict=path is not None and bool(str(path))))
+    if not documents:
+        looked = ", ".join(str(one) for one in sources)
+        raise KubeconfigError(f"no kubeconfig found at {looked}; give one with --kubeconfig or KUBECONFIG")
+    context = context or next((str(d["current-context"]) for _, d in documents if d.get("current-context")), "")
+    where = ", ".join(str(one) for one, _ in documents)
+    if not context and not cluster:
+        raise KubeconfigError(f"{where}: no current-context; choose one with --context or kubectl config use-context")
+    entry: Mapping[str, Any] = {}
+    if context:
+        entry, _ = _named(documents, "contexts", "context", context, where)
+    cluster = cluster or str(entry.get("cluster") or "")
+    user = user or str(entry.get("user") or "")
+    server, server_dir = _named(documents, "clusters", "cluster", cluster, where)
+    login, login_dir = _named(documents, "users", "user", user, where) if user else ({}, Path())
+    for field in UNSUPPORTED_USER_FIELDS:
+        if login.get(field):
+            raise KubeconfigError(
+                f"{where}: user {user!r} logs in by {field!r}, which is not supported; "
+                "use a client certificate, a token or a tokenFile"
+            )
+    address = str(server.get("server") or "")
+    if not address.startswith(("https://", "http://")):
+        raise KubeconfigError(f"{where}: cluster {cluster!r} has server {address!r}, which is no http(s) URL")
+    token_file = str(login.get("tokenFile") or "")
+    return Target(
+        server=address.rstrip("/"),
+        context=context,
+        cluster=cluster,
+        user=user,
+        namespace=str(entry.get("namespace") or "default"),
+        ca=_pem(server, "certificate-authority", server_dir, where),
+        client_certificate=_pem(login, "client-certificate", login_dir, where),
+        client_key=_pem(login, "client-key", login_dir, where),
+        token=str(login.get("token") or ""),
+        token_file=str(login_dir / token_file) if token_file else "",
+        tls_server_name=str(server.get("tls-server-name") or ""),
+        insecure_skip_tls_verify=bool(server.get("insecure-skip-tls-verify")),
+        impersonate=str(login.get("as") or ""),
+        impersonate_groups=tuple(str(one) for one in login.get("as-groups") or ()),
+    )
+
+
+def in_cluster(environ: Mapping[str, str] | None = None, directory: Path = SERVICE_ACCOUNT) -> Target:
+    """The API server as a pod sees it. Raises KubeconfigError outside a pod."""
+    environ = os.environ if environ is None else environ
+    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
+    if not host or not port or not (directory / "token").exists():
+        raise KubeconfigError(f"not inside a pod: no KUBERNETES_SERVICE_HOST or no {directory / 'token'}")
+    return Target(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        context="in-cluster",
+        namespace=(directory / "namespace").read_text().strip() if (directory / "namespace").exists() else "default",
+        ca=(directory / "ca.crt").read_bytes() if (directory / "ca.crt").exists() else None,
+        token_file=str(directory / "token"),
+    )
+
+
+def _documents(paths: list[Path], *, strict: bool) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in paths:
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            if strict:
+                raise KubeconfigError(f"{path}: no such kubeconfig; check --kubeconfig") from None
+            continue
+        except OSError as error:
+            raise KubeconfigError(f"{path}: can't be read: {error.strerror}; check its owner and mode") from error
+        value = _parsed(text, path)
+        if value is None:
+            continue
+        if not isinstance(value, dict):
+            raise KubeconfigError(f"{path}: is no kubeconfig: a mapping is wanted, not a {type(value).__name__}")
+        yield path, value
+
+
+def _parsed(text: bytes, path: Path) -> Any:
+    if text.lstrip()[:1] == b"{":
+        import json
+
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass  # YAML's flow style starts with a brace as well
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(text, Loader=loader)
+    except yaml.YAMLError as error:
+        raise KubeconfigError(f"{path}: is no YAML: {error}") from error
+
+
+def _named(
+    documents: list[tuple[Path, dict[str, Any]]], plural: str, singular: str, name: str, where: str
+) -> tuple[Mapping[str, Any], Path]:
+    for path, document in documents:
+        for entry in document.get(plural) or ():
+            if isinstance(entry, dict) and entry.get("name") == name:
+                value = entry.get(singular) or {}
+                if not isinstance(value, dict):
+                    raise KubeconfigError(f"{path}: {plural}[{name}].{singular} is no mapping")
+                return value, path.parent
+    raise KubeconfigError(f"{where}: there is no {singular} named {name!r}; see: kubectl config get-{plural}")
+
+
+def _pem(entry: Mapping[str, Any], field: str, directory: Path, where: str) -> bytes | None:
+    data = entry.get(f"{field}-data")
+    if data:
+        try:
+            return base64.b64decode(str(data), validate=True)
+        except binascii.Error as error:
+            raise KubeconfigError(f"{where}: {field}-data is no base64: {error}") from error
+    name = entry.get(field)
+    if not name:
+        return None
+    path = directory / str(name)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KubeconfigError(f"{where}: {field} {path}: {error.strerror}") from error
