@@ -1,0 +1,790 @@
+"""The fork server: the small process that clones, execs and reaps containers, and outlives the runtime.
+
+Started as `python -I -S forkserver.py --socket PATH --state-dir DIR`. One request is one packet of JSON on a SEQPACKET
+socket, descriptors ride along (a request over 64 KiB is {"body": true} and rides in a memfd); every reply carries the
+request's `seq`. Requests: hello, hold_sandbox, release_sandbox, start, exec, kill, list, console, release, forget.
+An exit is told as {"event": "exit", ...} to every connection (an exec's only to the one that asked for it).
+
+Always: single-threaded; a container's exit status is on disk, synced, before anyone is told; nothing but the
+operations of operations.py is done on request; an exec dies with the connection that asked for it.
+After a restart it finds its containers by their records: each is followed by pidfd, and where someone else reaped it
+the kernel (6.15 and newer) still tells how it ended.
+"""
+
+import contextlib
+import errno
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import stat
+import sys
+import time
+from typing import Any
+
+if not __package__:  # started as a script under -I -S: only the standard library is on the path
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from nodeagent.runtime import syscalls as sc
+from nodeagent.runtime.identity import UnknownUser
+from nodeagent.runtime.operations import Failed, Scene, loopback, perform
+from nodeagent.runtime.process import become, last_capability, open_terminal, own_capabilities, take_stdio
+
+MOST_PACKET = 64 << 10
+_NAMESPACES = {
+    "net": sc.CLONE_NEWNET,
+    "ipc": sc.CLONE_NEWIPC,
+    "uts": sc.CLONE_NEWUTS,
+    "pid": sc.CLONE_NEWPID,
+}
+_ALL_JOINED = sc.CLONE_NEWNS | sc.CLONE_NEWNET | sc.CLONE_NEWIPC | sc.CLONE_NEWUTS | sc.CLONE_NEWCGROUP
+_UNKNOWN_EXIT = 255
+
+# The first process of a pod's shared PID namespace has only to be there: with SIGCHLD ignored the kernel reaps for it.
+_PAUSE_CODE = {
+    "x86_64": (62, bytes.fromhex("b822000000" "0f05" "ebf7")),  # 1: pause(); jmp 1b
+    "aarch64": (183, bytes.fromhex("000080d2" "010080d2" "020080d2" "030080d2" "280980d2" "010000d4" "faffff17")),
+}
+
+
+class Process:
+    """One process that we follow. `code` and `signal` are set once it has ended."""
+
+    def __init__(self, name: str, pid: int, pidfd: int, started: int) -> None:
+        self.name = name
+        self.pid = pid
+        self.pidfd = pidfd
+        self.started = started
+        self.container = ""  # of an exec: whose
+        self.connection: socket.socket | None = None  # of an exec: who asked
+        self.oom_file = ""
+        self.oom_before = 0
+        self.procs_files: list[str] = []
+        self.kill_rest = False
+        self.held: list[int] = []
+        self.console = -1
+        self.user: list[Any] = []
+        self.warnings: list[str] = []
+        self.exit: dict[str, Any] | None = None
+
+
+class Pending:
+    """A start whose child has not reached exec yet."""
+
+    def __init__(self, process: Process, report: socket.socket, connection: socket.socket, seq: int) -> None:
+        self.process = process
+        self.report = report
+        self.connection = connection
+        self.seq = seq
+        self.executed = False
+        self.error: dict[str, Any] | None = None
+
+
+def start_time(pid: int) -> int:
+    """When a process began, in clock ticks since boot; with its number it names it for good. 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def oom_kills(path: str) -> int:
+    """How many processes the kernel has killed in a cgroup for want of memory (memory.events, memory.oom_control)."""
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                if line.startswith(b"oom_kill "):
+                    return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def write_durably(path: str, value: dict[str, Any]) -> None:
+    """Replace a file so that after any crash either the old or the new content is there."""
+    temporary = f"{path}.new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, json.dumps(value).encode())
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+    os.rename(temporary, path)
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _safe_name(value: Any) -> str:
+    if not isinstance(value, str) or not value or len(value) > 128 or not value.replace("-", "").replace("_", "").isalnum():
+        raise Failed("request", repr(value), "is no name: letters, digits, - and _ only")
+    return value
+
+
+class ForkServer:
+    """All of it: one poll loop over the listening socket, connections, reports of starting children, and pidfds."""
+
+    def __init__(self, listener: socket.socket, state_dir: str) -> None:
+        self.listener = listener
+        self.state_dir = state_dir
+        self.poll = select.epoll()
+        self.connections: dict[int, socket.socket] = {}
+        self.processes: dict[str, Process] = {}
+        self.by_pidfd: dict[int, Process] = {}
+        self.pending: dict[int, Pending] = {}
+        self.poll.register(listener.fileno(), select.EPOLLIN)
+        os.makedirs(f"{state_dir}/processes", 0o700, exist_ok=True)
+        self.recover()
+
+    # -- after a restart
+
+    def recover(self) -> None:
+        """Follow again what an earlier fork server started."""
+        folder = f"{self.state_dir}/processes"
+        for entry in sorted(os.listdir(folder)):
+            if not entry.endswith(".json"):
+                continue
+            try:
+                with open(f"{folder}/{entry}", "rb") as file:
+                    record = json.load(file)
+                process = Process(record["name"], record["pid"], -1, record["started"])
+            except (OSError, ValueError, KeyError) as error:
+                _log(f"the record {entry} is unreadable and is left alone: {error}")
+                continue
+            process.oom_file = record.get("oom_file", "")
+            process.oom_before = record.get("oom_before", 0)
+            process.procs_files = record.get("procs_files", [])
+            process.kill_rest = record.get("kill_rest", False)
+            process.user = record.get("user", [])
+            process.exit = record.get("exit")
+            self.processes[process.name] = process
+            if process.exit is None:
+                self.follow_again(process)
+
+    def follow_again(self, process: Process) -> None:
+        """Open a pidfd for a process known by number and start time, or note that it ended unseen."""
+        try:
+            pidfd = os.pidfd_open(process.pid)
+        except OSError:
+            self.ended(process, None)
+            return
+        if start_time(process.pid) != process.started:
+            os.close(pidfd)
+            self.ended(process, None)
+            return
+        process.pidfd = pidfd
+        self.by_pidfd[pidfd] = process
+        self.poll.register(pidfd, select.EPOLLIN)
+
+    # -- the loop
+
+    def serve(self) -> None:
+        while True:
+            for fd, _ in self.poll.poll():
+                if fd == self.listener.fileno():
+                    self.accept()
+                elif fd in self.by_pidfd:
+                    self.reap(self.by_pidfd[fd])
+                elif fd in self.pending:
+                    self.hear(self.pending[fd])
+                elif fd in self.connections:
+                    self.receive(self.connections[fd])
+
+    def accept(self) -> None:
+        connection, _ = self.listener.accept()
+        connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.connections[connection.fileno()] = connection
+        self.poll.register(connection.fileno(), select.EPOLLIN)
+
+    def drop(self, connection: socket.socket) -> None:
+        """Forget a connection; the execs that it asked for die with it."""
+        fd = connection.fileno()
+        if fd not in self.connections:
+            return
+        self.poll.unregister(fd)
+        del self.connections[fd]
+        for process in list(self.processes.values()):
+            if process.connection is connection:
+                process.connection = None
+                self.kill_group(process, signal.SIGKILL)
+        connection.close()
+
+    def send(self, connection: socket.socket | None, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+        if connection is None or connection.fileno() not in self.connections:
+            return
+        try:
+            socket.send_fds(connection, [json.dumps(message).encode()], fds)
+        except OSError:  # gone, or so far behind that it must ask afresh
+            self.drop(connection)
+
+    def receive(self, connection: socket.socket) -> None:
+        fds: list[int] = []
+        try:
+            data, fds, flags, _ = socket.recv_fds(connection, MOST_PACKET, 16, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, flags = b"", 0
+        if not data:
+            self.drop(connection)
+            return
+        seq = -1
+        try:
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                raise Failed("request", "", "is longer than a packet may be")
+            request = json.loads(data)
+            if request.get("body"):
+                body = fds.pop(0)
+                with open(body, "rb") as file:
+                    file.seek(0)
+                    request = json.load(file)
+            seq = int(request["seq"])
+            operation = _REQUESTS.get(request["op"])
+            if operation is None:
+                raise Failed("request", repr(request["op"]), "is not one of " + ", ".join(_REQUESTS))
+            operation(self, connection, seq, request, fds)
+        except Failed as error:
+            self.send(connection, {"seq": seq, "error": str(error), "errno": error.code})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            code = error.errno if isinstance(error, OSError) else errno.EINVAL
+            self.send(connection, {"seq": seq, "error": f"{type(error).__name__}: {error}", "errno": code or 0})
+        finally:
+            for fd in fds:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+
+    # -- requests
+
+    def hello(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        self.send(connection, {"seq": seq, "pid": os.getpid()})
+
+    def hold_sandbox(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Make a sandbox's namespaces and keep each alive by a bind mount on the path that is given for it."""
+        paths: dict[str, str] = request["namespaces"]
+        scene = Scene()
+        flags = 0
+        for kind in paths:
+            flags |= _NAMESPACES[kind]
+        if flags:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            pid, pidfd = sc.clone(flags)
+            if pid == 0:
+                self.in_sandbox(request, theirs, "pid" in paths)
+            theirs.close()
+            try:
+                answer = json.loads(ours.recv(MOST_PACKET) or b'{"error": "the sandbox process died"}')
+                if "error" in answer:
+                    raise Failed("sandbox", request.get("id", ""), answer["error"], answer.get("errno", 0))
+                scene.warnings = answer["warnings"]
+                for kind, path in paths.items():
+                    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444))
+                    sc.mount(f"/proc/{pid}/ns/{kind}", path, "", sc.MS_BIND)
+            except BaseException:
+                self.unmount(list(paths.values()))
+                sc.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+                os.close(pidfd)
+                raise
+            finally:
+                ours.close()
+            if "pid" in paths:
+                process = Process(_safe_name(request["id"]), pid, pidfd, start_time(pid))
+                process.container = "sandbox"
+                self.adopt(process)
+                self.record(process)
+            else:
+                sc.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+                os.close(pidfd)
+        shm = request.get("shm")
+        if shm:
+            os.makedirs(shm, 0o755, exist_ok=True)
+            sc.mount("shm", shm, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC, f"mode=1777,size={request['shm_bytes']}")
+        self.send(connection, {"seq": seq, "warnings": scene.warnings})
+
+    def in_sandbox(self, request: dict[str, Any], report: socket.socket, stays: bool) -> None:
+        """The child that is first in the new namespaces. Ends by exit, or becomes the pod's pause process."""
+        try:
+            os.setsid()
+            scene = Scene()
+            if "net" in request["namespaces"]:
+                loopback(scene)
+            if request.get("sysctls") or request.get("hostname"):
+                perform([["hostname", request["hostname"]]] if request.get("hostname") else [], scene)
+                perform([["sysctl", k, v] for k, v in (request.get("sysctls") or {}).items()], scene)
+            pause = _pause_program() if stays else -1
+            report.send(json.dumps({"warnings": scene.warnings}).encode())
+            if stays:
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+                os.dup2(pause, 3, inheritable=False)
+                null = os.open("/dev/null", os.O_RDWR)
+                for number in (0, 1, 2):
+                    os.dup2(null, number)
+                os.chdir("/")
+                sc.close_all_from(4)
+                os.execve(3, ["pause"], {})
+            signal.pause()
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                report.send(json.dumps({"error": str(error)}).encode())
+        finally:
+            os._exit(1)
+
+    def release_sandbox(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Let a sandbox's namespaces and shared memory go. What is gone already is no error."""
+        process = self.processes.get(request["id"])
+        if process is not None and process.container == "sandbox":
+            if process.exit is None:
+                with contextlib.suppress(ProcessLookupError):
+                    sc.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+                process.connection = None
+            self.drop_record(process)
+        self.unmount([*request["namespaces"].values(), *([request["shm"]] if request.get("shm") else [])])
+        self.send(connection, {"seq": seq})
+
+    def unmount(self, paths: list[str]) -> None:
+        for path in paths:
+            for _ in range(8):  # a path may be covered more than once after a crash between mount and record
+                try:
+                    sc.umount(path, sc.MNT_DETACH)
+                except OSError as error:
+                    if error.errno in (errno.EINVAL, errno.ENOENT):
+                        break
+                    raise
+            with contextlib.suppress(OSError):
+                os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
+
+    def start(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Start a container: fds are its stdin, stdout and stderr, or none for a terminal."""
+        name = _safe_name(request["id"])
+        if name in self.processes:
+            raise Failed("start", name, "there is a process of that name already", errno.EEXIST)
+        pid_mode = request.get("pid", "new")
+        flags = sc.CLONE_NEWNS | int(request.get("flags", 0))
+        enter = None
+        if pid_mode == "new":
+            flags |= sc.CLONE_NEWPID
+        elif pid_mode != "node":
+            enter = os.open(pid_mode, os.O_RDONLY | os.O_CLOEXEC)
+        target = request.get("target")
+        if target:
+            enter = os.dup(self.running(target).pidfd)
+        try:
+            process = self.launch(connection, seq, request, fds, name, flags, enter, None)
+        finally:
+            if enter is not None:
+                os.close(enter)
+        process.oom_file = request.get("oom_file", "")
+        process.oom_before = oom_kills(process.oom_file) if process.oom_file else 0
+        process.procs_files = request.get("procs_files", [])
+        process.kill_rest = pid_mode != "new" or bool(target)
+        process.held = [os.dup(fd) for fd in fds[:3]]
+        for fd in process.held:
+            os.set_inheritable(fd, False)
+        self.record(process)
+
+    def exec(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Start one more process in a running container. It dies with this connection."""
+        name = _safe_name(request["id"])
+        if name in self.processes:
+            raise Failed("exec", name, "there is a process of that name already", errno.EEXIST)
+        container = self.running(request["container"])
+        process = self.launch(connection, seq, request, fds, name, 0, container.pidfd, container.pidfd)
+        process.container = container.name
+        process.connection = connection
+
+    def running(self, name: str) -> Process:
+        process = self.processes.get(name)
+        if process is None:
+            raise Failed("container", name, "is not known here", errno.ENOENT)
+        if process.exit is not None or process.pidfd < 0:
+            raise Failed("container", name, "is not running", errno.ESRCH)
+        return process
+
+    def launch(
+        self,
+        connection: socket.socket,
+        seq: int,
+        request: dict[str, Any],
+        fds: list[int],
+        name: str,
+        flags: int,
+        pid_namespace: int | None,
+        join: int | None,
+    ) -> Process:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if pid_namespace is not None:
+            sc.setns(pid_namespace, sc.CLONE_NEWPID)  # moves only the children to come
+        try:
+            pid, pidfd = sc.clone(flags)
+            if pid == 0:
+                _child(request, fds, theirs, join)
+        finally:
+            if pid_namespace is not None:
+                sc.setns(_OWN_PID_NAMESPACE, sc.CLONE_NEWPID)
+        theirs.close()
+        ours.setblocking(False)
+        process = Process(name, pid, pidfd, start_time(pid))
+        self.adopt(process)
+        self.pending[ours.fileno()] = Pending(process, ours, connection, seq)
+        self.poll.register(ours.fileno(), select.EPOLLIN)
+        return process
+
+    def adopt(self, process: Process) -> None:
+        self.processes[process.name] = process
+        self.by_pidfd[process.pidfd] = process
+        self.poll.register(process.pidfd, select.EPOLLIN)
+
+    def hear(self, pending: Pending) -> None:
+        """A starting child says something, or has closed the report by exec or by death."""
+        process = pending.process
+        while True:
+            passed: list[int] = []
+            try:
+                data, passed, _, _ = socket.recv_fds(pending.report, MOST_PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                break
+            message = json.loads(data)
+            if passed:
+                process.console = passed[0]
+            if "user" in message:
+                process.user = message["user"]
+            process.warnings += message.get("warnings", [])
+            pending.executed = pending.executed or "exec" in message
+            if "error" in message:
+                pending.error = message
+        fd = pending.report.fileno()
+        self.poll.unregister(fd)
+        del self.pending[fd]
+        pending.report.close()
+        if pending.executed and pending.error is None:
+            told = {"seq": pending.seq, "pid": process.pid, "user": process.user, "warnings": process.warnings}
+            told["console"] = process.console >= 0
+            fds = tuple(fd for fd in (process.console, process.pidfd) if fd >= 0)
+            if not process.container:
+                self.record(process)
+            self.send(pending.connection, told, fds)
+            if process.container and process.console >= 0:  # an exec's terminal hangs up when its one reader goes
+                os.close(process.console)
+                process.console = -1
+            if process.exit is not None:
+                self.tell_exit(process)
+        else:
+            answer = pending.error or {"error": f"the process of {process.name} was killed before it could exec"}
+            with contextlib.suppress(ProcessLookupError):
+                sc.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+            if process.exit is None:
+                self.wait(process)
+            self.drop_record(process)
+            self.send(pending.connection, {"seq": pending.seq, **answer})
+
+    def kill(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Signal a process; with "group" its process group as well. Gone already is no error."""
+        process = self.processes.get(request["id"])
+        number = int(request["signal"])
+        if process is not None and process.exit is None and process.pidfd >= 0:
+            if request.get("group"):
+                self.kill_group(process, number)
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    sc.pidfd_send_signal(process.pidfd, number)
+        self.send(connection, {"seq": seq})
+
+    def kill_group(self, process: Process, number: int) -> None:
+        if process.exit is not None or process.pidfd < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, number)  # it is not reaped yet, so the number is still its own
+        with contextlib.suppress(OSError):
+            sc.pidfd_send_signal(process.pidfd, number)
+
+    def list_all(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Every container, a reply each, then one that ends the list."""
+        for process in self.processes.values():
+            if process.container:
+                continue
+            told = {"seq": seq, "process": self.described(process)}
+            self.send(connection, told, (process.pidfd,) if process.pidfd >= 0 else ())
+        self.send(connection, {"seq": seq, "end": True})
+
+    def described(self, process: Process) -> dict[str, Any]:
+        return {"name": process.name, "pid": process.pid, "user": process.user, "exit": process.exit}
+
+    def console(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """The master side of a container's terminal again; or, with a descriptor, take it back after a restart."""
+        process = self.processes.get(request["id"])
+        if process is None:
+            raise Failed("console", request["id"], "is not known here", errno.ENOENT)
+        if fds:
+            if process.console < 0:
+                process.console = fds.pop(0)
+            self.send(connection, {"seq": seq})
+        elif process.console < 0:
+            raise Failed("console", process.name, "has no terminal", errno.ENOTTY)
+        else:
+            self.send(connection, {"seq": seq}, (process.console,))
+
+    def release(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Close what is held of a container's stdio: "stdin" alone, or everything once its output is read."""
+        process = self.processes.get(request["id"])
+        if process is not None:
+            self.close_held(process)
+        self.send(connection, {"seq": seq})
+
+    def forget(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Drop an ended container's record."""
+        process = self.processes.get(request["id"])
+        if process is not None:
+            if process.exit is None:
+                raise Failed("forget", process.name, "is still running", errno.EBUSY)
+            self.drop_record(process)
+        self.send(connection, {"seq": seq})
+
+    # -- ends
+
+    def reap(self, process: Process) -> None:
+        if self.wait(process) and not any(p.process is process for p in self.pending.values()):
+            self.tell_exit(process)
+
+    def wait(self, process: Process) -> bool:
+        """Take the exit status of a process that has ended. Writes a container's to disk."""
+        status: int | None
+        try:
+            result = os.waitid(os.P_PIDFD, process.pidfd, os.WEXITED)
+            if result is None:
+                return False
+            exited = result.si_code == os.CLD_EXITED
+            status = result.si_status << 8 if exited else result.si_status & 0x7F
+        except ChildProcessError:  # not our child: an earlier fork server's, now reaped by the node's first process
+            status = sc.exit_status_of_orphan(process.pidfd)
+            if status is None and start_time(process.pid) == process.started:
+                return self.wait_for_reaper(process)
+        self.ended(process, status)
+        return True
+
+    def wait_for_reaper(self, process: Process) -> bool:
+        """An orphan is a zombie until its new parent looks: its status is told after that, so look again a little on."""
+        for _ in range(20):
+            time.sleep(0.005)
+            status = sc.exit_status_of_orphan(process.pidfd)
+            if status is not None or start_time(process.pid) != process.started:
+                break
+        self.ended(process, status)
+        return True
+
+    def ended(self, process: Process, status: int | None) -> None:
+        if process.pidfd >= 0:
+            self.poll.unregister(process.pidfd)
+            del self.by_pidfd[process.pidfd]
+            os.close(process.pidfd)
+            process.pidfd = -1
+        number = status & 0x7F if status is not None else 0
+        code = _UNKNOWN_EXIT if status is None else 128 + number if number else status >> 8
+        process.exit = {
+            "code": code,
+            "signal": number,
+            "known": status is not None,
+            "oom": bool(process.oom_file) and oom_kills(process.oom_file) > process.oom_before,
+            "finished": time.time_ns(),
+        }
+        if process.kill_rest:
+            self.kill_members(process.procs_files)
+        if not process.container:
+            self.record(process)
+
+    def kill_members(self, procs_files: list[str]) -> None:
+        """Kill what is left in a container's cgroup: in a shared PID namespace nothing else would."""
+        for path in procs_files[:1]:
+            for _ in range(10):
+                try:
+                    with open(path, "rb") as file:
+                        pids = [int(line) for line in file]
+                except OSError:
+                    break
+                if not pids:
+                    break
+                for pid in filter(None, pids):  # 0 is one that our PID namespace cannot see, and a group to kill(2)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+    def tell_exit(self, process: Process) -> None:
+        told = {"event": "exit", "id": process.name, **(process.exit or {})}
+        if process.container == "sandbox":
+            return
+        if process.container:
+            self.processes.pop(process.name, None)
+            self.send(process.connection, told)
+            return
+        for connection in list(self.connections.values()):
+            self.send(connection, told)
+
+    # -- records
+
+    def record(self, process: Process) -> None:
+        write = write_durably if process.exit is not None else _write_soon
+        write(
+            f"{self.state_dir}/processes/{process.name}.json",
+            {
+                "name": process.name,
+                "pid": process.pid,
+                "started": process.started,
+                "oom_file": process.oom_file,
+                "oom_before": process.oom_before,
+                "procs_files": process.procs_files,
+                "kill_rest": process.kill_rest,
+                "user": process.user,
+                "exit": process.exit,
+            },
+        )
+
+    def drop_record(self, process: Process) -> None:
+        self.close_held(process)
+        self.processes.pop(process.name, None)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.state_dir}/processes/{process.name}.json")
+
+    def close_held(self, process: Process) -> None:
+        for fd in process.held:
+            os.close(fd)
+        process.held = []
+        if process.console >= 0:
+            os.close(process.console)
+            process.console = -1
+
+
+_REQUESTS = {
+    "hello": ForkServer.hello,
+    "hold_sandbox": ForkServer.hold_sandbox,
+    "release_sandbox": ForkServer.release_sandbox,
+    "start": ForkServer.start,
+    "exec": ForkServer.exec,
+    "kill": ForkServer.kill,
+    "list": ForkServer.list_all,
+    "console": ForkServer.console,
+    "release": ForkServer.release,
+    "forget": ForkServer.forget,
+}
+
+
+def _child(request: dict[str, Any], fds: list[int], report: socket.socket, join: int | None) -> None:
+    """What the clone does: the operations, then exec. Returns never."""
+    scene = Scene()
+    try:
+        os.setsid()
+        if fds:
+            stdio = tuple(os.dup(fd) for fd in fds[:3])
+        else:
+            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+            stdio = (null, null, null)
+        process = request["process"]
+        if join is not None:
+            perform(request.get("setup") or (), scene)  # cgroups, while they can be seen
+            sc.setns(join, _ALL_JOINED)
+        else:
+            perform(request["setup"], scene)
+        if process.get("terminal"):
+            size = process.get("size")
+            master, slave = open_terminal(tuple(size) if size else None)
+            socket.send_fds(report, [b'{"console": true}'], [master])
+            os.close(master)
+            stdio = (slave, slave, slave)
+        take_stdio((stdio[0], stdio[1], stdio[2]))
+        os.dup2(report.fileno(), 3, inheritable=False)
+        sc.close_all_from(4)
+        quiet = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=3)
+        report.detach()
+        report = quiet
+        report.send(json.dumps({"warnings": scene.warnings}).encode())
+        resource.setrlimit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+        become(process, report)
+    except (Failed, UnknownUser) as error:
+        _tell_failure(report, str(error), getattr(error, "code", 0))
+    except BaseException as error:
+        _tell_failure(report, f"{type(error).__name__}: {error}", getattr(error, "errno", 0) or 0)
+    finally:
+        os._exit(127)
+
+
+def _tell_failure(report: socket.socket, text: str, code: int) -> None:
+    with contextlib.suppress(OSError):
+        report.send(json.dumps({"error": text[:4000], "errno": code}).encode())
+
+
+def _pause_program() -> int:
+    """A memfd with an ELF program of two instructions, for the first process of a shared PID namespace."""
+    import struct
+
+    machine, code = _PAUSE_CODE[os.uname().machine]
+    base, headers = 0x40_0000, 64 + 56
+    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    header = struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, base + headers, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    size = headers + len(code)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000)
+    fd = os.memfd_create("pause", os.MFD_CLOEXEC)
+    os.write(fd, ident + header + segment + code)
+    return fd
+
+
+def _write_soon(path: str, value: dict[str, Any]) -> None:
+    """As write_durably, but only against our own death: a machine that crashes takes its containers along."""
+    temporary = f"{path}.new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, json.dumps(value).encode())
+    finally:
+        os.close(fd)
+    os.rename(temporary, path)
+
+
+def _log(text: str) -> None:
+    sys.stderr.write(f"forkserver: {text}\n")
+
+
+_OWN_PID_NAMESPACE = -1
+_OPEN_FILES = (1024, 4096)  # what containers get; our own soft limit is raised for the descriptors that we hold
+
+
+def main(argv: list[str]) -> int:
+    """Serve until killed. Containers stay when it ends."""
+    global _OWN_PID_NAMESPACE, _OPEN_FILES
+    options = dict(zip(argv[0::2], argv[1::2], strict=False))
+    path, state_dir = options.get("--socket"), options.get("--state-dir")
+    if not path or not state_dir:
+        _log("usage: forkserver.py --socket PATH --state-dir DIR")
+        return 2
+    _OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES[1], _OPEN_FILES[1]))
+    _OWN_PID_NAMESPACE = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    last_capability()
+    own_capabilities()
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    os.makedirs(state_dir, 0o700, exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    temporary = f"{path}.{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    listener.bind(temporary)
+    os.chmod(temporary, stat.S_IRUSR | stat.S_IWUSR)
+    listener.listen(16)
+    server = ForkServer(listener, state_dir)
+    os.rename(temporary, path)  # only now: who can connect is served
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    server.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
