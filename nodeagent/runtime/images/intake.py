@@ -12,8 +12,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,6 +68,16 @@ class Intake:
         self.store = store
         self.layout: Layout = store.layout
         self.limits = limits
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A directory of one's own on the store's file system, gone afterwards."""
+        path = self.layout.scratch("work")
+        path.mkdir(mode=0o700)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
     def put(self, content: bytes) -> str:
         """Keep a document; returns its digest."""

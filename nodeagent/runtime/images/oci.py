@@ -39,7 +39,7 @@ class Descriptor:
     digest: str
     size: int
     platform: Platform | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
@@ -218,8 +218,7 @@ def parse_config(content: bytes, where: str) -> ImageDocument:
         raise FormatError(f"{where}.rootfs.type", f"{rootfs['type']!r} is not 'layers'")
     diff_ids = _texts(rootfs.get("diff_ids"), f"{where}.rootfs.diff_ids")
     if len(diff_ids) > MOST_LAYERS:
-        raise FormatError(f"{where}.rootfs.diff_ids", f"has {len(diff_ids)} layers, at most {MOST_LAYERS} are
-        allowed")
+        raise FormatError(f"{where}.rootfs.diff_ids", f"has {len(diff_ids)} layers, at most {MOST_LAYERS} are allowed")
     run = _mapping(value.get("config"), f"{where}.config")
     at = f"{where}.config"
     return ImageDocument(

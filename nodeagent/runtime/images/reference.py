@@ -83,8 +83,7 @@ def parse(text: str) -> Reference:
         if component != component.lower():
             raise wrong(f"name {component!r} has upper-case letters", f"write {component.lower()!r}")
         if not _COMPONENT.match(component):
-            raise wrong(f"name {component!r} is not lower-case letters and digits, separated by '.', '_', '__' or
-            '-'")
+            raise wrong(f"name {component!r} is not lower-case letters and digits, separated by '.', '_', '__' or '-'")
     if len(f"{registry}/{path}") > 255:
         raise wrong("has a name of more than 255 characters")
     return Reference(

@@ -63,8 +63,7 @@ class Removed:
 class ImageStore:
     """A store in `root`. Nothing is touched before it is used; the first write makes the directory."""
 
-    def __init__(self, root: str | os.PathLike[str] = DEFAULT_ROOT, *, insecure_registries: Sequence[str] = ()) ->
-    None:
+    def __init__(self, root: str | os.PathLike[str] = DEFAULT_ROOT, *, insecure_registries: Sequence[str] = ()) -> None:
         """`insecure_registries` (host or host:port) are spoken to over plain HTTP, as loopback ones are."""
         self.layout = Layout(Path(os.path.abspath(root)))
         self.insecure_registries = frozenset(insecure_registries)
