@@ -1,0 +1,56 @@
+# Everything a newcomer types. `make` lists the targets; `make demo` and `make test` set up what they need.
+
+SHELL := /bin/bash
+PYTHON ?= /usr/bin/python3
+VENV := .venv
+UV := .tools/bin/uv
+NEEDED_PACKAGES := python3-venv ca-certificates etcd-server nftables libnftables1 busybox-static
+TEST_PACKAGES := containerd docker-registry skopeo crun runc
+SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lint bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## install Debian packages and the virtual environment (a second run does nothing)
+
+.tools/.packages: Makefile
+	@mkdir -p .tools
+	@deploy/packages.sh $(NEEDED_PACKAGES)
+	@touch $@
+
+.tools/.test-packages: .tools/.packages
+	@deploy/packages.sh $(TEST_PACKAGES)
+	@touch $@
+
+$(UV): | .tools/.packages
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+$(VENV)/.ready: pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --quiet --frozen --no-python-downloads --python $(PYTHON)
+	@touch $@
+
+demo: setup ## a three-node cluster does the main job, as a story with timings
+	@$(VENV)/bin/python -m deploy.demo
+
+test: setup .tools/.test-packages lint ## lint, then all tests
+	@$(VENV)/bin/python -m pytest
+
+unit: setup ## the fast tests alone
+	@$(VENV)/bin/python -m pytest tests/unit
+
+lint: setup ## ruff, mypy --strict and who may import whom
+	@$(VENV)/bin/ruff check --quiet $(wildcard $(SOURCES))
+	@$(VENV)/bin/ruff format --quiet --check $(wildcard $(SOURCES))
+	@$(VENV)/bin/mypy --no-error-summary $(wildcard sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl)
+	@$(VENV)/bin/lint-imports --no-cache > .tools/imports.txt || { cat .tools/imports.txt; exit 1; }
+
+bench: setup .tools/.test-packages ## side by side with the peers, as ratios
+	@for each in bench/*.py; do echo "== $$each"; $(VENV)/bin/python $$each || exit 1; done
+
+clean: ## remove what setup made in this directory
+	@rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,68 @@
+"""The little that starting a cluster asks of its API: is it there, are the nodes Ready."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+POLL_SECONDS = 0.05
+
+
+@contextmanager
+def _connection(pki: Path, port: int, timeout: float) -> Iterator[http.client.HTTPSConnection]:
+    context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+    context.load_cert_chain(str(pki / "admin.crt"), str(pki / "admin.key"))
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def is_ready(pki: Path, port: int) -> bool:
+    """One look at /readyz."""
+    try:
+        with _connection(pki, port, 5.0) as connection:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def wait_until_ready(pki: Path, port: int, deadline: float) -> bool:
+    """Wait for /readyz until `deadline` (time.monotonic)."""
+    while not is_ready(pki, port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)  # before the API is up there is nothing to watch
+    return True
+
+
+def get(pki: Path, port: int, path: str) -> dict[str, Any]:
+    """GET a JSON object. Raises OSError, http.client.HTTPException or ValueError."""
+    with _connection(pki, port, 10.0) as connection:
+        connection.request("GET", path, headers={"Accept": "application/json"})
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return answer
+
+
+def ready_nodes(pki: Path, port: int, deadline: float) -> Iterator[tuple[str, bool]]:
+    """Watch the nodes: yields (name, whether Ready) at every change, until `deadline` (time.monotonic)."""
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            with _connection(pki, port, left + 1) as connection:
+                connection.request("GET", f"/api/v1/nodes?watch=true&timeoutSeconds={max(1, int(left))}")
+                for line in connection.getresponse():
+                    event = json.loads(line)
+                    conditions = event["object"].get("status", {}).get("conditions", ())
+                    if event["type"] in ("ADDED", "MODIFIED"):
+                        ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+                        yield event["object"]["metadata"]["name"], ready
+        except (OSError, http.client.HTTPException, ValueError):
+            time.sleep(POLL_SECONDS)

@@ -1,0 +1,305 @@
+"""What one can do with a local cluster: start, stop, delete, look.
+
+Each operation can be repeated, after a crash too, and says what it does through `say`, one line a step.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy import api, cgroups, control, kubeconfig, ledger, pki, places, process_tree, removal, spec, supervisor
+from deploy.ledger import Entry, Made
+from deploy.places import Places
+from deploy.spec import Cluster, NodeSpec
+from sampan.errors import ClusterError
+
+Say = Callable[[str], None]
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+NEEDED = {"etcd": "etcd-server"}
+"""Programs, and the Debian packages that have them."""
+
+
+def start(name: str, wanted: Cluster | None, say: Say) -> bool:
+    """Bring a cluster up and wait until its nodes are Ready. Returns False when it was up already.
+
+    `wanted` describes a new cluster; one that exists keeps its own description.
+    """
+    _preflight()
+    where = Places.of(name)
+    began = time.monotonic()
+    if is_running(where):
+        return False
+    cluster = _described(where, wanted)
+    say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
+    process = _launch(where)
+    deadline = began + START_SECONDS
+    while not where.control.exists() or not is_running(where):
+        _still_there(process, where, deadline)
+        time.sleep(api.POLL_SECONDS)
+    while not api.wait_until_ready(where.pki, cluster.spec.api_port, time.monotonic() + 1):
+        _still_there(process, where, deadline)
+    say(f"API server ready after {time.monotonic() - began:.1f} s")
+    write_kubeconfigs(cluster, where)
+    waiting = {node.name for node in cluster.spec.nodes}
+    for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, deadline) if waiting else ():
+        if ready and node in waiting:
+            waiting.discard(node)
+            say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
+        if not waiting:
+            break
+    if waiting:
+        raise ClusterError(
+            where=f"cluster {name}",
+            what=f"not Ready after {START_SECONDS:.0f} s: {', '.join(sorted(waiting))}",
+            remedy=f"look at: kctl cluster logs {name}",
+        )
+    return True
+
+
+def stop(name: str, say: Say) -> bool:
+    """End all processes of a cluster; its state stays. Returns False when it was stopped already."""
+    where = _existing(name)
+    had = bool(cgroups.processes(where.cgroup))
+    try:
+        pid = int(control.ask(where.control, {"do": "stop"})["pid"])
+    except control.NotRunning:
+        pid = 0
+    if pid:
+        say(f"cluster {name}: stopping")
+        deadline = time.monotonic() + STOP_SECONDS
+        while process_tree.start_time(pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    cgroups.kill(where.cgroup)
+    cgroups.remove(where.cgroup)
+    where.control.unlink(missing_ok=True)
+    return had
+
+
+def delete(name: str, say: Say) -> bool:
+    """Remove a cluster and all that it made. Returns False when there was nothing."""
+    where = Places.of(name)
+    if not where.state.exists() and not where.run.exists() and not cgroups.exists(where.cgroup):
+        return False
+    say(f"cluster {name}: ending its processes")
+    cgroups.kill(where.cgroup)
+    cgroups.remove(where.cgroup)
+    cgroups.remove_if_empty("/sampan")
+    for entry in ledger.read(where.ledger):
+        if entry.kind is Made.KUBECONFIG:
+            kubeconfig.remove(name, Path(entry.what))
+    say(f"cluster {name}: removing its files")
+    kept = [*removal.remove_tree(where.run), *removal.remove_tree(where.state)]
+    if kept:
+        raise ClusterError(
+            where=f"cluster {name}",
+            what=f"left alone what is mounted at {', '.join(map(str, kept))}",
+            remedy="unmount it and delete the cluster again",
+        )
+    return True
+
+
+def is_running(where: Places) -> bool:
+    """Whether a supervisor answers."""
+    try:
+        control.ask(where.control, {"do": "status"})
+    except control.NotRunning:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process of a cluster. `pid` is the machine's; 0 when it does not run."""
+
+    name: str
+    pid: int
+    restarts: int
+    last_exit: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """A cluster at one moment."""
+
+    name: str
+    state: str
+    api: str
+    nodes: int
+    components: list[Component] = field(default_factory=list)
+
+
+def status(name: str) -> Status:
+    """Look at a cluster."""
+    where = _existing(name)
+    cluster = spec.load(where.description)
+    address = f"https://127.0.0.1:{cluster.spec.api_port}"
+    try:
+        children = control.ask(where.control, {"do": "status"})["children"]
+    except control.NotRunning:
+        left = cgroups.processes(where.cgroup)
+        return Status(name, "unsupervised" if left else "stopped", address, len(cluster.spec.nodes))
+    components = [_component(child, value, {}) for child, value in children.items()]
+    for node in cluster.spec.nodes:
+        own = where.node(node.name)
+        try:
+            inside = control.ask(own.run / "control.sock", {"do": "status"})["children"]
+        except (control.NotRunning, ConnectionError, OSError):
+            continue
+        pids = _host_pids(own.cgroup)
+        components += [_component(f"{node.name}/{child}", value, pids) for child, value in inside.items()]
+    ready = api.is_ready(where.pki, cluster.spec.api_port)
+    return Status(name, "running" if ready else "starting", address, len(cluster.spec.nodes), components)
+
+
+def _component(name: str, value: dict[str, Any], pids: dict[int, int]) -> Component:
+    pid = int(value["pid"])
+    return Component(name, pids.get(pid, pid if not pids else 0), value["restarts"], value["lastExit"])
+
+
+def _host_pids(cgroup: str) -> dict[int, int]:
+    """A node's own pids -> the machine's (proc_pid_status(5), NSpid)."""
+    found = {}
+    for pid in cgroups.processes(f"{cgroup}/system"):
+        try:
+            text = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        line = next((line for line in text.splitlines() if line.startswith("NSpid:")), "")
+        numbers = line.split()[1:]
+        if len(numbers) > 1:
+            found[int(numbers[1])] = pid
+    return found
+
+
+def add_node(name: str, node: str | None, say: Say) -> str:
+    """Add a node to a running cluster and wait until it is Ready. Returns its name."""
+    where = _existing(name)
+    cluster = spec.load(where.description)
+    taken = {one.name for one in cluster.spec.nodes}
+    chosen = node or next(f"n{number}" for number in range(1, len(taken) + 2) if f"n{number}" not in taken)
+    control.ask(where.control, {"do": "node-add", "node": NodeSpec(name=chosen).to_json()})
+    wait_for_node(where, chosen, say)
+    return chosen
+
+
+def wait_for_node(where: Places, node: str, say: Say) -> None:
+    """Wait until one node is Ready."""
+    cluster = spec.load(where.description)
+    began = time.monotonic()
+    for name, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + START_SECONDS):
+        if name == node and ready:
+            say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
+            return
+    raise ClusterError(where=f"node {node}", what=f"not Ready after {START_SECONDS:.0f} s")
+
+
+def node_request(name: str, node: str, what: str) -> None:
+    """`stop`, `start`, `remove`, `disconnect` or `connect` a node."""
+    control.ask(_existing(name).control, {"do": f"node-{what}", "name": node})
+
+
+def description(name: str) -> Cluster:
+    """The Cluster object of a cluster."""
+    return spec.load(_existing(name).description)
+
+
+def log_files(name: str) -> list[Path]:
+    """The cluster's log files, the control plane's first."""
+    logs = _existing(name).logs
+    return sorted(logs.glob("*.log")) + sorted(logs.glob("*/*.log"))
+
+
+def admin_kubeconfig(name: str) -> str:
+    """The admin's kubeconfig as YAML."""
+    return _existing(name).admin_kubeconfig.read_text()
+
+
+def write_kubeconfigs(cluster: Cluster, where: Places) -> None:
+    """Write the admin's kubeconfig and merge it into the user's."""
+    context = kubeconfig.context_name(where.name)
+    server = f"https://127.0.0.1:{cluster.spec.api_port}"
+    entry = pki.kubeconfig(where.pki, "admin", server, context)
+    pki.write_kubeconfig(where.admin_kubeconfig, entry)
+    target = kubeconfig.target()
+    ledger.note(where.ledger, Entry(Made.KUBECONFIG, str(target.resolve())))
+    kubeconfig.merge(entry, target)
+
+
+def _existing(name: str) -> Places:
+    where = Places.of(name)
+    if not where.description.exists():
+        others = ", ".join(places.existing()) or "none"
+        raise ClusterError(
+            where=f"cluster {name}", what="there is no such cluster", remedy=f"the clusters are: {others}"
+        )
+    return where
+
+
+def _described(where: Places, wanted: Cluster | None) -> Cluster:
+    """The description of an existing cluster, or a new one on disk, with every address and port settled."""
+    if where.description.exists():
+        cluster = spec.load(where.description)
+    else:
+        for directory in (where.state, where.run):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        cluster = wanted or spec.compose(where.name, 1)
+    ledger.note(
+        where.ledger,
+        Entry(Made.DIRECTORY, str(where.state)),
+        Entry(Made.DIRECTORY, str(where.run)),
+        Entry(Made.CGROUP, where.cgroup),
+    )
+    settled = cluster.with_nodes(cluster.spec.nodes)
+    if not settled.spec.api_port:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        settled = settled.model_copy(update={"spec": settled.spec.model_copy(update={"api_port": port})})
+    supervisor.save(settled, where)
+    return settled
+
+
+def _launch(where: Places) -> subprocess.Popen[bytes]:
+    where.logs.mkdir(parents=True, exist_ok=True)
+    where.run.mkdir(parents=True, exist_ok=True)
+    with (where.logs / "supervisor.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "deploy.supervisor", where.name],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "NOTIFY_SOCKET")},
+        )
+
+
+def _still_there(process: subprocess.Popen[bytes], where: Places, deadline: float) -> None:
+    log = where.logs / "supervisor.log"
+    if process.poll() is not None:
+        lines = log.read_text(errors="replace").splitlines()
+        raise ClusterError(
+            where=f"cluster {where.name}",
+            what=f"its supervisor ended: {lines[-1] if lines else 'no output'}",
+            remedy=f"see {log}",
+        )
+    if time.monotonic() > deadline:
+        raise ClusterError(
+            where=f"cluster {where.name}", what=f"not up after {START_SECONDS:.0f} s", remedy=f"see {where.logs}"
+        )
+
+
+def _preflight() -> None:
+    if os.geteuid() != 0:
+        raise ClusterError(where="kctl cluster start", what="needs root", remedy="run it with sudo")
+    for program, package in NEEDED.items():
+        if shutil.which(program) is None:
+            raise ClusterError(where=f"program {program}", what="is not installed", remedy=f"apt-get install {package}")

@@ -1,0 +1,203 @@
+"""What each component of a cluster is told: its configuration file, and how it is started.
+
+A component is a module with `main(argv) -> int`. It is named here and imported by name, because `deploy` knows how
+to start the others without depending on them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deploy import pki
+from deploy.places import NodePlaces, Places, image_store
+from deploy.spec import Cluster, NodeSpec
+
+PRELOADED = ("apiserver.main", "scheduler.main", "controllers.main", "nodeagent.main", "nodeagent.runtime.main")
+API_PORT = 6443
+ETCD_PORT = 2379
+KUBELET_PORT = 10250
+FIRST_INHERITED = 3
+
+
+def preload() -> None:
+    """Import every component once, so that a fork starts each in milliseconds and shares its memory."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+
+
+def forked(module: str, config: Path) -> Callable[[], int]:
+    """Run a component's main in this process."""
+
+    def run() -> int:
+        code: int = importlib.import_module(module).main(["--config", str(config)])
+        return code
+
+    return run
+
+
+def executed(*argv: str) -> Callable[[], int]:
+    """Become another program."""
+
+    def run() -> int:
+        os.execvp(argv[0], list(argv))
+
+    return run
+
+
+def write_configs(cluster: Cluster, places: Places) -> None:
+    """Write the control plane's configuration files and the kubeconfigs that they refer to."""
+    network, timing, level = cluster.spec.network, cluster.spec.timing, cluster.spec.log_level
+    places.config.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ca = str(places.pki / "ca.crt")
+
+    def tls(name: str) -> dict[str, str]:
+        certificate, key = pki.paths(places.pki, name)
+        return {"cert": str(certificate), "key": str(key)}
+
+    server = f"https://{network.control_address}:{API_PORT}"
+    for identity in ("scheduler", "controllers"):
+        target = places.config / f"{identity}.kubeconfig"
+        pki.write_kubeconfig(target, pki.kubeconfig(places.pki, identity, server, places.name))
+    _write(
+        places.config / "apiserver.json",
+        {
+            "etcd": {"endpoints": [f"https://{network.control_address}:{ETCD_PORT}"], "ca": ca, **tls("etcd-client")},
+            "tls": {**tls("apiserver"), "client_ca": ca},
+            "kubelet_client": {**tls("kubelet-client"), "ca": ca},
+            "service_account": {
+                "signing_key": str(places.pki / "service-accounts.key"),
+                "issuer": f"https://kubernetes.default.svc.{network.domain}",
+            },
+            "listen": [f"{network.control_address}:{API_PORT}"],
+            "listen_fds": [FIRST_INHERITED],
+            "service_cidr": network.service_cidr,
+            "node_port_range": "30000-32767",
+            "cluster_domain": network.domain,
+            "advertise_address": network.control_address,
+            "log_level": level,
+        },
+    )
+    _write(
+        places.config / "scheduler.json",
+        {
+            "kubeconfig": str(places.config / "scheduler.kubeconfig"),
+            "leader_elect": True,
+            "metrics": "127.0.0.1:10259",
+            "log_level": level,
+        },
+    )
+    _write(
+        places.config / "controllers.json",
+        {
+            "kubeconfig": str(places.config / "controllers.kubeconfig"),
+            "cluster_cidr": network.pod_cidr,
+            "node_cidr_mask": 24,
+            "root_ca_file": ca,
+            "node_monitor_grace_seconds": timing.node_monitor_grace_seconds,
+            "leader_elect": True,
+            "log_level": level,
+        },
+    )
+
+
+def etcd_command(cluster: Cluster, places: Places) -> tuple[str, ...]:
+    """etcd's argv: one member, TLS both ways, listening inside the cluster only."""
+    url = f"https://{cluster.spec.network.control_address}:{ETCD_PORT}"
+    certificate, key = pki.paths(places.pki, "etcd")
+    return (
+        "etcd",
+        "--name=sampan",
+        f"--data-dir={places.etcd}",
+        f"--listen-client-urls={url}",
+        f"--advertise-client-urls={url}",
+        "--listen-peer-urls=http://127.0.0.1:2380",
+        "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+        "--initial-cluster=sampan=http://127.0.0.1:2380",
+        f"--cert-file={certificate}",
+        f"--key-file={key}",
+        "--client-cert-auth",
+        f"--trusted-ca-file={places.pki / 'ca.crt'}",
+        "--logger=zap",
+        "--log-level=warn",
+        "--max-request-bytes=4194304",
+        "--quota-backend-bytes=8589934592",
+    )
+
+
+def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None:
+    """Write one node's configuration files."""
+    own, network, timing = places.node(node.name), cluster.spec.network, cluster.spec.timing
+    for directory in (own.state, own.config, own.run, own.log):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+    kubeconfig = own.config / "kubeconfig"
+    server = f"https://{network.control_address}:{API_PORT}"
+    pki.write_kubeconfig(kubeconfig, pki.kubeconfig(places.pki, f"node-{node.name}", server, places.name))
+    certificate, key = pki.paths(places.pki, f"node-{node.name}")
+    _write(
+        own.config / "runtime.json",
+        {
+            "socket": str(own.cri_socket),
+            "state_dir": str(own.state / "runtime"),
+            "run_dir": str(own.run / "runtime"),
+            "image_store": str(image_store()),
+            "cgroup_parent": own.cgroup,
+            "forkserver_socket": str(own.fork_socket),
+            "streaming_address": "127.0.0.1:0",
+            "network": "builtin",
+            "log_level": cluster.spec.log_level,
+        },
+    )
+    _write(
+        own.config / "agent.json",
+        {
+            "node_name": node.name,
+            "node_ip": node.address,
+            "kubeconfig": str(kubeconfig),
+            "cri_socket": str(own.cri_socket),
+            "state_dir": str(own.state / "agent"),
+            "log_dir": str(own.state / "pod-logs"),
+            "cgroup_root": own.cgroup,
+            "tls": {"cert": str(certificate), "key": str(key), "client_ca": str(places.pki / "ca.crt")},
+            "port": KUBELET_PORT,
+            "cluster_dns": network.dns_address,
+            "cluster_domain": network.domain,
+            "network": {
+                "node_name": node.name,
+                "node_address": node.address,
+                "device": "eth0",
+                "cluster_cidr": network.pod_cidr,
+                "service_cidr": network.service_cidr,
+                "dns_address": network.dns_address,
+                "dns_domain": network.domain,
+                "mode": network.mode,
+                "state_dir": str(own.state / "network"),
+            },
+            "lease_seconds": timing.node_lease_seconds,
+            "labels": node.labels,
+            "log_level": cluster.spec.log_level,
+        },
+    )
+
+
+def fork_server_command(own: NodePlaces) -> tuple[str, ...]:
+    """The fork server's argv. It is exec'd, isolated and without site-packages: the less it imports, the faster
+    it forks."""
+    spec = importlib.util.find_spec("nodeagent.runtime")
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    if not locations:
+        raise FileNotFoundError("nodeagent.runtime is not installed")
+    program = str(Path(locations[0]) / "forkserver.py")
+    state = own.state / "forkserver"
+    state.mkdir(parents=True, exist_ok=True)
+    return (sys.executable, "-I", "-S", program, "--socket", str(own.fork_socket), "--state-dir", str(state))
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n")

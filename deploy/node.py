@@ -1,0 +1,54 @@
+"""A node that is a namespace: what its process 1 does.
+
+It has its own network, mount, PID, UTS, IPC and cgroup namespaces, and keeps the same three processes running that a
+real machine's service manager would: fork server, runtime, agent. When it ends, the kernel ends all that the node
+ever started.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from deploy import components, links, syscalls
+from deploy.places import Places
+from deploy.process_tree import ChildSpec, ProcessTree
+from deploy.spec import Cluster, NodeSpec
+
+NAMESPACES = (
+    syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWNET
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWCGROUP
+)
+
+
+def run(cluster: Cluster, places: Places, node: NodeSpec) -> int:
+    """Be process 1 of a node until told to end."""
+    own, network = places.node(node.name), cluster.spec.network
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+    syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    syscalls.set_hostname(node.name)
+    links.configure_node(node.address or "", network.prefix_length, network.control_address)
+    os.umask(0o022)
+
+    def control(request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("do") == "status":
+            return {"children": tree.status()}
+        return {"error": f"unknown request {json.dumps(request.get('do'))}"}
+
+    record = own.run / "tree.json"
+    record.unlink(missing_ok=True)
+    tree = ProcessTree(record, own.run / "control.sock", control)
+    system = f"{own.cgroup}/system"
+    for name, start in (
+        ("forkserver", components.executed(*components.fork_server_command(own))),
+        ("runtime", components.forked("nodeagent.runtime.main", own.config / "runtime.json")),
+        ("agent", components.forked("nodeagent.main", own.config / "agent.json")),
+    ):
+        tree.add(ChildSpec(name, start, own.log / f"{name}.log", cgroup=system))
+    tree.run()
+    return 0

@@ -1,0 +1,110 @@
+"""The certificates of a cluster: one CA, and a certificate for each identity.
+
+Names and groups are the ones that Kubernetes' own authorization rules know ("PKI certificates and requirements").
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.spec import Cluster
+from sampan.certs import Authority, Pair, signing_key
+
+CONTROL_PLANE = {
+    "admin": ("kubernetes-admin", ("system:masters",)),
+    "scheduler": ("system:kube-scheduler", ()),
+    "controllers": ("system:kube-controller-manager", ()),
+    "kubelet-client": ("kube-apiserver-kubelet-client", ("system:masters",)),
+    "etcd-client": ("kube-apiserver-etcd-client", ()),
+}
+
+
+def paths(pki: Path, name: str) -> tuple[Path, Path]:
+    """The certificate's and the key's file."""
+    return pki / f"{name}.crt", pki / f"{name}.key"
+
+
+def read(pki: Path, name: str) -> Pair:
+    """A pair from its files."""
+    certificate, key = paths(pki, name)
+    return Pair(certificate.read_bytes(), key.read_bytes())
+
+
+def ensure(cluster: Cluster, pki: Path) -> None:
+    """Make what is missing of the cluster's certificates. Nothing that is there changes."""
+    pki.mkdir(parents=True, exist_ok=True, mode=0o700)
+    authority = _authority(pki)
+    network = cluster.spec.network
+    wanted: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+        name: (user, groups, ()) for name, (user, groups) in CONTROL_PLANE.items()
+    }
+    service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+    wanted["apiserver"] = (
+        "kube-apiserver",
+        (),
+        (
+            *service,
+            f"kubernetes.default.svc.{network.domain}",
+            "localhost",
+            "127.0.0.1",
+            network.control_address,
+            network.first_service_address,
+        ),
+    )
+    wanted["etcd"] = ("etcd", (), ("localhost", "127.0.0.1", network.control_address))
+    for node in cluster.spec.nodes:
+        user = f"system:node:{node.name}"
+        wanted[f"node-{node.name}"] = (user, ("system:nodes",), (node.name, node.address or ""))
+    for name, (user, groups, hosts) in wanted.items():
+        certificate, key = paths(pki, name)
+        if not certificate.exists():
+            authority.issue(user, groups=groups, hosts=hosts).write(certificate, key)
+    tokens = pki / "service-accounts.key"
+    if not tokens.exists():
+        tokens.touch(0o600)
+        tokens.write_bytes(signing_key())
+
+
+def _authority(pki: Path) -> Authority:
+    certificate, key = paths(pki, "ca")
+    if certificate.exists():
+        return Authority.load(read(pki, "ca"))
+    authority = Authority.create("sampan")
+    authority.pair.write(certificate, key)
+    return authority
+
+
+def kubeconfig(pki: Path, identity: str, server: str, context: str) -> dict[str, Any]:
+    """A kubeconfig with the certificates inside, so that one file is enough."""
+
+    def inline(data: bytes) -> str:
+        return base64.b64encode(data).decode()
+
+    pair = read(pki, identity)
+    authority = (pki / "ca.crt").read_bytes()
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": context, "cluster": {"server": server, "certificate-authority-data": inline(authority)}}],
+        "users": [
+            {
+                "name": context,
+                "user": {
+                    "client-certificate-data": inline(pair.certificate),
+                    "client-key-data": inline(pair.key),
+                },
+            }
+        ],
+        "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
+        "current-context": context,
+    }
+
+
+def write_kubeconfig(path: Path, value: dict[str, Any]) -> None:
+    """Put a kubeconfig on disk, readable by its owner alone."""
+    path.touch(0o600)
+    path.write_text(yaml.safe_dump(value, sort_keys=False))

@@ -1,0 +1,200 @@
+"""The description of a cluster: one `Cluster` object, written by a user or made of flags, printed by `get -o yaml`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, ValidationError, field_validator, model_validator
+
+from sampan.api.base import Object, field
+from sampan.errors import ClusterError
+
+API_VERSION = "sampan.dev/v1alpha1"
+NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
+MOST_NODES = 200
+FIRST_NODE_HOST = 11
+"""The control plane is host 1 of the node network; nodes count from 11."""
+
+
+class _Described(Object):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NodeSpec(_Described):
+    """One node."""
+
+    name: str = field("", doc="The node's name, unique in the cluster.")
+    labels: dict[str, str] = field(default_factory=dict, doc="Labels that the node registers with.")
+    address: str | None = field(doc="Its address on the node network; given by `start` and kept.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if not NODE_NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is not 1 to 30 lower-case letters, digits and dashes")
+        return value
+
+
+class Network(_Described):
+    """Address ranges. All of them exist only inside the cluster's own network namespace."""
+
+    node_cidr: str = field("172.30.0.0/24", doc="The link that joins the nodes and the control plane.")
+    pod_cidr: str = field("10.244.0.0/16", doc="Pods; every node gets a /24 of it.")
+    service_cidr: str = field("10.96.0.0/16", doc="Cluster addresses of services.")
+    domain: str = field("cluster.local", doc="The cluster's DNS domain.")
+    mode: Literal["vxlan", "direct"] = field("vxlan", doc="How packets travel between pods of two nodes.")
+
+    @field_validator("node_cidr", "pod_cidr", "service_cidr")
+    @classmethod
+    def _is_a_network(cls, value: str) -> str:
+        return str(ipaddress.IPv4Network(value))
+
+    @model_validator(mode="after")
+    def _apart(self) -> Network:
+        ranges = {
+            name: ipaddress.IPv4Network(getattr(self, name)) for name in ("node_cidr", "pod_cidr", "service_cidr")
+        }
+        names = list(ranges)
+        for index, one in enumerate(names):
+            for other in names[index + 1 :]:
+                if ranges[one].overlaps(ranges[other]):
+                    raise ValueError(f"{ranges[one]} ({one}) and {ranges[other]} ({other}) overlap")
+        return self
+
+    @property
+    def control_address(self) -> str:
+        """The control plane's address on the node network."""
+        return str(ipaddress.IPv4Network(self.node_cidr)[1])
+
+    @property
+    def dns_address(self) -> str:
+        """The service address that every node answers DNS on: host 10, as kubeadm has it."""
+        return str(ipaddress.IPv4Network(self.service_cidr)[10])
+
+    @property
+    def first_service_address(self) -> str:
+        """The address of the `kubernetes` service."""
+        return str(ipaddress.IPv4Network(self.service_cidr)[1])
+
+    @property
+    def prefix_length(self) -> int:
+        """Of the node network."""
+        return ipaddress.IPv4Network(self.node_cidr).prefixlen
+
+    def free_node_address(self, taken: Collection[str]) -> str:
+        """The first address for a node that none has. Raises ClusterError."""
+        hosts = ipaddress.IPv4Network(self.node_cidr)
+        for index in range(FIRST_NODE_HOST, hosts.num_addresses - 1):
+            if (address := str(hosts[index])) not in taken:
+                return address
+        raise ClusterError(where=f"node network {hosts}", what="no address is free", remedy="use a larger nodeCIDR")
+
+
+class Timing(_Described):
+    """How soon a lost node is noticed. The defaults are Kubernetes'."""
+
+    node_lease_seconds: int = field(40, doc="How long a node's lease is valid; renewed every quarter of it.")
+    node_monitor_grace_seconds: int = field(40, doc="Without a renewal for so long, a node is NotReady.")
+
+    @field_validator("node_lease_seconds", "node_monitor_grace_seconds")
+    @classmethod
+    def _positive(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("must be at least 1")
+        return value
+
+
+class ClusterSpec(_Described):
+    """What a cluster is to be."""
+
+    nodes: list[NodeSpec] = field(default_factory=list, doc="The nodes, in the order of their addresses.")
+    api_port: int = field(0, doc="The API's port on the machine's loopback; 0 takes a free one and keeps it.")
+    network: Network = field(default_factory=lambda: Network(), doc="Address ranges.")
+    timing: Timing = field(default_factory=lambda: Timing(), doc="Failure detection.")
+    log_level: Literal["debug", "info", "warning", "error"] = field("info", doc="How much components log.")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ClusterSpec:
+        names = [node.name for node in self.nodes]
+        if len(set(names)) != len(names):
+            raise ValueError("two nodes have the same name")
+        if len(names) > MOST_NODES:
+            raise ValueError(f"{len(names)} nodes; a local cluster has at most {MOST_NODES}")
+        if not 0 <= self.api_port <= 65535:
+            raise ValueError(f"apiPort {self.api_port} is not a port")
+        return self
+
+
+class ClusterMeta(_Described):
+    """A cluster's name."""
+
+    name: str = field("", doc="The name of the cluster, of its directory and of its kubeconfig context's suffix.")
+
+
+class Cluster(_Described):
+    """A local cluster."""
+
+    api_version: Literal["sampan.dev/v1alpha1"] = field(API_VERSION, doc="Always sampan.dev/v1alpha1.")
+    kind: Literal["Cluster"] = field("Cluster", doc="Always Cluster.")
+    metadata: ClusterMeta = field(default_factory=lambda: ClusterMeta(), doc="Its name.")
+    spec: ClusterSpec = field(default_factory=lambda: ClusterSpec(), doc="What it is to be.")
+
+    def to_yaml(self) -> str:
+        """The object as YAML, every default written out."""
+        return yaml.safe_dump(self.to_json(), sort_keys=False)
+
+    def node(self, name: str) -> NodeSpec | None:
+        """The node of that name."""
+        return next((node for node in self.spec.nodes if node.name == name), None)
+
+    def with_nodes(self, nodes: Sequence[NodeSpec]) -> Cluster:
+        """The same cluster with other nodes; every node has an address, and those that had one keep it."""
+        placed: list[NodeSpec] = []
+        taken = {node.address for node in nodes if node.address}
+        for node in nodes:
+            address = node.address or self.spec.network.free_node_address(taken)
+            taken.add(address)
+            placed.append(node.model_copy(update={"address": address}))
+        spec = ClusterSpec.from_json(self.spec.to_json() | {"nodes": [node.to_json() for node in placed]})
+        return self.model_copy(update={"spec": spec})
+
+
+def compose(name: str, nodes: int) -> Cluster:
+    """A cluster of so many nodes, called n1, n2 ..."""
+    if not 1 <= nodes <= MOST_NODES:
+        raise ClusterError(where="--nodes", what=f"{nodes} is not between 1 and {MOST_NODES}")
+    return Cluster(
+        metadata=ClusterMeta(name=name),
+        spec=ClusterSpec(nodes=[NodeSpec(name=f"n{number + 1}") for number in range(nodes)]),
+    )
+
+
+def parse(text: str, where: str) -> Cluster:
+    """Read a Cluster object. Raises ClusterError that names the field."""
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ClusterError(where=where, what=f"not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise ClusterError(where=where, what="not one Cluster object")
+    try:
+        return Cluster.from_json(value)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in one['loc']) or 'cluster'}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors()
+        )
+        raise ClusterError(where=where, what=problems, remedy="see docs/clusters.md for the fields") from error
+
+
+def load(path: Path) -> Cluster:
+    """Read a Cluster file. Raises ClusterError."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClusterError(where=str(path), what=str(error)) from error

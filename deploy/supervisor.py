@@ -1,0 +1,187 @@
+"""A cluster's supervisor: lives in the cluster's network namespace and keeps its processes running.
+
+`python -m deploy.supervisor NAME` is what `kctl cluster start` leaves behind. It makes what is missing (certificates,
+configuration, the bridge), starts etcd while it imports the components, then forks each of them. Killed and started
+again, it joins the namespace of the processes that live on and adopts them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy import cgroups, components, links, node, pki, spec, syscalls
+from deploy.places import Places
+from deploy.process_tree import ChildSpec, ProcessTree, start_time
+from deploy.spec import Cluster, NodeSpec
+
+CONTROL_PLANE = ("etcd", "apiserver", "controllers", "scheduler")
+
+
+def node_child(name: str) -> str:
+    """The name of a node among the supervisor's children."""
+    return f"node/{name}"
+
+
+class Supervisor:
+    """One cluster's processes."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._cluster = spec.load(places.description)
+        self._listener = self._listen()
+        self._enter_network()
+        self._system = f"{places.cgroup}/system"
+        self._tree = ProcessTree(places.run / "tree.json", places.control, self._answer)
+
+    def _listen(self) -> socket.socket:
+        """Open the API's socket on the machine's loopback, before leaving its network namespace."""
+        listener = socket.create_server(("127.0.0.1", self._cluster.spec.api_port), backlog=1024)
+        listener.setblocking(False)
+        return listener
+
+    def _enter_network(self) -> None:
+        """Join the namespace of a living etcd or API server, or make a new one."""
+        for name, (pid, started) in _record(self._places).items():
+            if name in CONTROL_PLANE and start_time(pid) == started:
+                with open(f"/proc/{pid}/ns/net", encoding="ascii") as namespace:
+                    syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWNET)
+                return
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+
+    def run(self) -> None:
+        """Start everything and stay until told to end."""
+        places, cluster = self._places, self._cluster
+        network = cluster.spec.network
+        pki.ensure(cluster, places.pki)
+        links.make_bridge(network.control_address, network.prefix_length)
+        components.write_configs(cluster, places)
+        places.etcd.mkdir(exist_ok=True, mode=0o700)
+        self._control_plane("etcd", components.executed(*components.etcd_command(cluster, places)))
+        components.preload()
+        gc.collect()
+        gc.freeze()
+        api = components.forked("apiserver.main", places.config / "apiserver.json")
+        self._control_plane("apiserver", api, descriptors=(self._listener.fileno(),))
+        for one in cluster.spec.nodes:
+            self._start_node(one)
+        for name in ("controllers", "scheduler"):
+            self._control_plane(name, components.forked(f"{name}.main", places.config / f"{name}.json"))
+        self._tree.run()
+
+    def _control_plane(self, name: str, start: Any, descriptors: tuple[int, ...] = ()) -> None:
+        log = self._places.logs / f"{name}.log"
+        self._tree.add(ChildSpec(name, start, log, cgroup=self._system, descriptors=descriptors))
+
+    def _start_node(self, one: NodeSpec) -> None:
+        cluster, places = self._cluster, self._places
+        own = places.node(one.name)
+        components.write_node_configs(cluster, places, one)
+        self._tree.add(
+            ChildSpec(
+                node_child(one.name),
+                lambda: node.run(cluster, places, one),
+                own.log / "init.log",
+                cgroup=f"{own.cgroup}/system",
+                namespaces=node.NAMESPACES,
+                prepare=lambda pid: links.plug(one.name, pid),
+            )
+        )
+
+    # -- control ------------------------------------------------------------------------------------------------
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request:
+            case {"do": "status"}:
+                return {"cluster": self._cluster.metadata.name, "pid": os.getpid(), "children": self._tree.status()}
+            case {"do": "stop"}:
+                self._tree.end()
+                return {"pid": os.getpid()}
+            case {"do": "node-add", "node": dict(value)}:
+                return self._add_node(NodeSpec.from_json(value))
+            case {"do": "node-remove", "name": str(name)}:
+                return self._remove_node(self._known(name))
+            case {"do": "node-stop", "name": str(name)}:
+                self._tree.remove(node_child(self._known(name).name))
+                return {}
+            case {"do": "node-start", "name": str(name)}:
+                self._start_node(self._known(name))
+                return {}
+            case {"do": "node-disconnect" | "node-connect" as what, "name": str(name)}:
+                links.set_plugged(self._known(name).name, what == "node-connect")
+                return {}
+        raise ValueError(f"unknown request {json.dumps(request)[:200]}")
+
+    def _known(self, name: str) -> NodeSpec:
+        found = self._cluster.node(name)
+        if found is None:
+            raise ValueError(f"cluster {self._cluster.metadata.name} has no node {name!r}")
+        return found
+
+    def _add_node(self, added: NodeSpec) -> dict[str, Any]:
+        if self._cluster.node(added.name) is not None:
+            raise ValueError(f"cluster {self._cluster.metadata.name} has a node {added.name!r} already")
+        self._describe([*self._cluster.spec.nodes, added])
+        pki.ensure(self._cluster, self._places.pki)
+        self._start_node(self._known(added.name))
+        return {}
+
+    def _remove_node(self, removed: NodeSpec) -> dict[str, Any]:
+        self._tree.remove(node_child(removed.name))
+        own = self._places.node(removed.name)
+        cgroups.kill(own.cgroup)
+        cgroups.remove(own.cgroup)
+        self._describe([one for one in self._cluster.spec.nodes if one.name != removed.name])
+        for path in (own.run, own.log, own.state):
+            shutil.rmtree(path, ignore_errors=False)
+        for path in pki.paths(self._places.pki, f"node-{removed.name}"):
+            path.unlink(missing_ok=True)
+        return {}
+
+    def _describe(self, nodes: Sequence[NodeSpec]) -> None:
+        self._cluster = self._cluster.with_nodes(nodes)
+        save(self._cluster, self._places)
+
+
+def save(cluster: Cluster, places: Places) -> None:
+    """Write the cluster's description in one rename."""
+    fresh = places.description.with_suffix(".new")
+    fresh.write_text(cluster.to_yaml())
+    fresh.replace(places.description)
+
+
+def _record(places: Places) -> dict[str, tuple[int, int]]:
+    with contextlib.suppress(OSError, ValueError):
+        return {
+            name: (pid, started) for name, (pid, started) in json.loads((places.run / "tree.json").read_text()).items()
+        }
+    return {}
+
+
+def main(argv: Sequence[str]) -> int:
+    """`NAME`: supervise that cluster in the foreground."""
+    places = Places.of(argv[0])
+    began = time.monotonic()
+    sys.path[:] = [entry for entry in sys.path if entry]
+    os.chdir("/")
+    Path(places.run).mkdir(parents=True, exist_ok=True)
+    places.logs.mkdir(parents=True, exist_ok=True)
+    cgroups.enter(f"{places.cgroup}/system")
+    syscalls.set_process_name("sampan-super")
+    supervisor = Supervisor(places)
+    print(f"supervisor up after {time.monotonic() - began:.2f} s", file=sys.stderr, flush=True)
+    supervisor.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

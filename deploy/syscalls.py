@@ -1,0 +1,68 @@
+"""The few Linux calls that making nodes out of namespaces needs and Python 3.11 does not offer.
+
+Each raises OSError with the whole call in its text.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import c_char_p, c_int, c_ulong
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REC = 0x4000
+MS_SLAVE = 0x80000
+
+PR_SET_NAME = 15
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mount.argtypes = (c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
+_libc.unshare.argtypes = (c_int,)
+_libc.setns.argtypes = (c_int, c_int)
+_libc.sethostname.argtypes = (c_char_p, ctypes.c_size_t)
+_libc.prctl.argtypes = (c_int, c_char_p, c_ulong, c_ulong, c_ulong)
+
+
+def _check(result: int, call: str) -> None:
+    if result == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{call}: {os.strerror(code)}")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    _check(_libc.unshare(flags), f"unshare {flags:#x}")
+
+
+def setns(descriptor: int, kind: int) -> None:
+    """setns(2)."""
+    _check(_libc.setns(descriptor, kind), f"setns {kind:#x}")
+
+
+def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    arguments = [os.fsencode(text) for text in (source, target, fstype)]
+    _check(
+        _libc.mount(*arguments, flags, os.fsencode(data)),
+        f"mount {source!r} on {target!r} ({fstype}, flags {flags:#x})",
+    )
+
+
+def set_hostname(name: str) -> None:
+    """sethostname(2), in the caller's UTS namespace."""
+    data = name.encode()
+    _check(_libc.sethostname(data, len(data)), f"sethostname {name!r}")
+
+
+def set_process_name(name: str) -> None:
+    """prctl(2) PR_SET_NAME: what ps and top show, at most 15 bytes."""
+    _check(_libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0), f"prctl PR_SET_NAME {name!r}")
