@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -133,6 +134,7 @@ class Client:
         self._refused_seconds = refused_seconds
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._session: aiohttp.ClientSession | None = None
+        self._fence: Callable[[], None] | None = None
 
     @classmethod
     def from_kubeconfig(
@@ -147,6 +149,12 @@ class Client:
         """A client of the kubeconfig's context. Raises KubeconfigError."""
         target = kubeconfig.load(path, context=context)
         return cls(target, user_agent=user_agent, clock=clock, refused_seconds=refused_seconds)
+
+    def fenced(self, fence: Callable[[], None]) -> Self:
+        """The same client (and session), asking `fence` before every write; what it raises stops the write."""
+        other = copy(self)
+        other._fence = fence
+        return other
 
     async def __aenter__(self) -> Self:
         context = self.target.ssl_context()
@@ -351,6 +359,8 @@ class Client:
         attempt = 0
         while True:
             attempt += 1
+            if self._fence is not None and method != "GET":
+                self._fence()
             try:
                 async with (
                     self._in_flight,

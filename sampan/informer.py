@@ -130,6 +130,7 @@ class Informer(Generic[M]):
         self._subscribers: list[Callback[M]] = []
         self._synced = asyncio.Event()
         self._version = 0
+        self._connected_at: float | None = None
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     def get(self, namespace: str, name: str) -> M | None:
@@ -153,6 +154,10 @@ class Informer(Generic[M]):
     def resource_version(self) -> str:
         """The version up to which the copy is known to be complete."""
         return str(self._version)
+
+    def watched_for(self) -> float:
+        """Seconds, on the event loop's clock, for which the server has been followed without a break; 0 in a break."""
+        return 0.0 if self._connected_at is None else asyncio.get_running_loop().time() - self._connected_at
 
     async def synced(self) -> None:
         """Wait for the first list."""
@@ -217,6 +222,7 @@ class Informer(Generic[M]):
             except Exception as error:  # the informer's edge: it must outlive any one answer
                 failures = 1 if self._clock.monotonic() - began > MOST_BACKOFF * 2 else failures + 1
                 self._complain(error, failures)
+            self._connected_at = None
             delay = min(MOST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
             await self._clock.sleep(delay)
 
@@ -236,6 +242,8 @@ class Informer(Generic[M]):
             label_selector=self._label_selector,
             field_selector=self._field_selector,
         )
+        if self._connected_at is None:
+            self._connected_at = asyncio.get_running_loop().time()
         changes = self._store.replace(page.items)
         self._version = int(page.resource_version or 0)
         self._synced.set()
@@ -253,6 +261,8 @@ class Informer(Generic[M]):
             field_selector=self._field_selector,
         )
         async for event in events:
+            if self._connected_at is None:
+                self._connected_at = asyncio.get_running_loop().time()
             self._take(event)
 
     def _take(self, event: WatchEvent[M]) -> None:
