@@ -23,6 +23,7 @@ from typing import TypeVar
 from nodeagent.network.config import VXLAN_OVERHEAD_BYTES, Mode, NetworkConfig
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.namespaces import write_sysctl
+from nodeagent.network.netlink import Step
 from nodeagent.network.pod import mac_of
 from nodeagent.network.rtnetlink import (
     Address,
@@ -31,7 +32,6 @@ from nodeagent.network.rtnetlink import (
     Neighbour,
     Route,
     RouteSocket,
-    Step,
     add_vxlan,
     delete_address,
     delete_forwarding,

@@ -1,26 +1,20 @@
 """Links, addresses, routes and neighbours by rtnetlink: messages are values, one socket sends and asks.
 
-Why not pyroute2: attaching a pod takes a dozen steps, which cost 12 ms and an import of 0.3 s there (measured on
-the development machine), and about 1 ms here. Only what a node's network needs is spoken.
-Sources: rtnetlink(7), netlink(7), linux/if_link.h, linux/rtnetlink.h, linux/neighbour.h. A failure is the kernel's
-errno with the step's name. A socket stays in the network namespace in which it was opened.
+Sources: rtnetlink(7), linux/if_link.h, linux/rtnetlink.h, linux/neighbour.h.
+Elsewhere: framing and errors (netlink.py).
 """
 
 from __future__ import annotations
 
 import errno
 import ipaddress
-import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
-NLM_F_DUMP_INTR = 0x10
+from nodeagent.network.netlink import NESTED, NetlinkSocket, Step, attribute, attributes
+
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -41,20 +35,6 @@ RT_TABLE_MAIN, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST, RTNH_F_ONLINK = 25
 RTPROT_SAMPAN = 83  # ours in `ip route`, so that we never remove a route that someone else made
 NDA_DST, NDA_LLADDR = 1, 2
 NUD_PERMANENT, NTF_SELF = 0x80, 0x02
-NESTED = 0x8000
-RECEIVE_BYTES = 1 << 18
-ACKS_AT_ONCE = 64  # answers must fit into the socket's receive buffer
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One rtnetlink request and what to call it when it fails. `forgive` are errno values that count as done."""
-
-    what: str
-    kind: int
-    flags: int
-    payload: bytes
-    forgive: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +89,12 @@ class Forwarding:
     remote: str
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-
 def _u32(kind: int, value: int) -> bytes:
-    return _attribute(kind, struct.pack("=I", value))
+    return attribute(kind, struct.pack("=I", value))
 
 
 def _text(kind: int, value: str) -> bytes:
-    return _attribute(kind, value.encode() + b"\0")
+    return attribute(kind, value.encode() + b"\0")
 
 
 def _mac(value: str) -> bytes:
@@ -133,34 +109,24 @@ def _link_header(index: int = 0, *, up: bool = False, family: int = 0) -> bytes:
     return struct.pack("=BxHiII", family, 0, index, IFF_UP if up else 0, IFF_UP if up else 0)
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + 4 <= len(data):
-        size, kind = struct.unpack_from("=HH", data, at)
-        if size < 4:
-            return
-        yield kind & ~NESTED, data[at + 4 : at + size]
-        at += (size + 3) & ~3
-
-
 def _new_link(name: str, kind: str, data: bytes, *, up: bool, mtu: int = 0, mac: str = "", master: int = 0) -> Step:
     payload = _link_header(up=up) + _text(IFLA_IFNAME, name)
     if mtu:
         payload += _u32(IFLA_MTU, mtu)
     if mac:
-        payload += _attribute(IFLA_ADDRESS, _mac(mac))
+        payload += attribute(IFLA_ADDRESS, _mac(mac))
     if master:
         payload += _u32(IFLA_MASTER, master)
-    info = _attribute(IFLA_INFO_KIND, kind.encode()) + _attribute(IFLA_INFO_DATA | NESTED, data)
-    payload += _attribute(IFLA_LINKINFO | NESTED, info)
+    info = attribute(IFLA_INFO_KIND, kind.encode()) + attribute(IFLA_INFO_DATA | NESTED, data)
+    payload += attribute(IFLA_LINKINFO | NESTED, info)
     return Step(f"add {kind} device {name}", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload)
 
 
 def add_veth(name: str, peer: str, netns: int, *, mtu: int, peer_mac: str, master: int = 0) -> Step:
     """A veth pair: `name` here, up, a port of bridge `master`; `peer`, down, in the namespace of fd `netns`."""
     far = _link_header() + _text(IFLA_IFNAME, peer) + _u32(IFLA_MTU, mtu)
-    far += _attribute(IFLA_ADDRESS, _mac(peer_mac)) + _u32(IFLA_NET_NS_FD, netns)
-    return _new_link(name, "veth", _attribute(VETH_INFO_PEER | NESTED, far), up=True, mtu=mtu, master=master)
+    far += attribute(IFLA_ADDRESS, _mac(peer_mac)) + _u32(IFLA_NET_NS_FD, netns)
+    return _new_link(name, "veth", attribute(VETH_INFO_PEER | NESTED, far), up=True, mtu=mtu, master=master)
 
 
 def add_bridge(name: str, *, mac: str, mtu: int = 0) -> Step:
@@ -170,8 +136,8 @@ def add_bridge(name: str, *, mac: str, mtu: int = 0) -> Step:
 
 def add_vxlan(name: str, *, vni: int, link: int, local: str, port: int, mac: str, mtu: int) -> Step:
     """A VXLAN device that neither learns nor floods."""
-    data = _u32(IFLA_VXLAN_ID, vni) + _u32(IFLA_VXLAN_LINK, link) + _attribute(IFLA_VXLAN_LOCAL, _ip(local))
-    data += _attribute(IFLA_VXLAN_LEARNING, b"\0") + _attribute(IFLA_VXLAN_PORT, struct.pack(">H", port))
+    data = _u32(IFLA_VXLAN_ID, vni) + _u32(IFLA_VXLAN_LINK, link) + attribute(IFLA_VXLAN_LOCAL, _ip(local))
+    data += attribute(IFLA_VXLAN_LEARNING, b"\0") + attribute(IFLA_VXLAN_PORT, struct.pack(">H", port))
     return _new_link(name, "vxlan", data, up=True, mtu=mtu, mac=mac)
 
 
@@ -181,7 +147,7 @@ def set_link(index: int, *, up: bool = False, mtu: int = 0, mac: str = "", maste
     if mtu:
         payload += _u32(IFLA_MTU, mtu)
     if mac:
-        payload += _attribute(IFLA_ADDRESS, _mac(mac))
+        payload += attribute(IFLA_ADDRESS, _mac(mac))
     if master:
         payload += _u32(IFLA_MASTER, master)
     return Step(f"set device {index}", RTM_NEWLINK, 0, payload)
@@ -189,7 +155,7 @@ def set_link(index: int, *, up: bool = False, mtu: int = 0, mac: str = "", maste
 
 def set_hairpin(index: int) -> Step:
     """Let a bridge port send a frame back to where it came from."""
-    mode = _attribute(IFLA_PROTINFO | NESTED, _attribute(IFLA_BRPORT_MODE, b"\1"))
+    mode = attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_MODE, b"\1"))
     return Step(f"set hairpin of port {index}", RTM_SETLINK, 0, _link_header(index, family=AF_BRIDGE) + mode)
 
 
@@ -202,7 +168,7 @@ def delete_link(name: str) -> Step:
 def _address(address: Address) -> bytes:
     # No broadcast address: it would be one more local address that pods could not have.
     head = struct.pack("=BBBBI", socket.AF_INET, address.prefix, 0, 0, address.index)
-    return head + _attribute(IFA_LOCAL, _ip(address.address)) + _attribute(IFA_ADDRESS, _ip(address.address))
+    return head + attribute(IFA_LOCAL, _ip(address.address)) + attribute(IFA_ADDRESS, _ip(address.address))
 
 
 def put_address(address: Address) -> Step:
@@ -226,12 +192,12 @@ def _route(route: Route) -> bytes:
         socket.AF_INET, network.prefixlen, 0, 0, RT_TABLE_MAIN, RTPROT_SAMPAN, scope, RTN_UNICAST, flags,
     )  # fmt: skip
     if network.prefixlen:
-        head += _attribute(RTA_DST, network.network_address.packed)
+        head += attribute(RTA_DST, network.network_address.packed)
     head += _u32(RTA_OIF, route.index)
     if route.gateway:
-        head += _attribute(RTA_GATEWAY, _ip(route.gateway))
+        head += attribute(RTA_GATEWAY, _ip(route.gateway))
     if route.source:
-        head += _attribute(RTA_PREFSRC, _ip(route.source))
+        head += attribute(RTA_PREFSRC, _ip(route.source))
     return head
 
 
@@ -248,7 +214,7 @@ def delete_route(route: Route) -> Step:
 
 def _neighbour(entry: Neighbour) -> bytes:
     head = struct.pack("=BxxxiHBB", socket.AF_INET, entry.index, NUD_PERMANENT, 0, 0)
-    return head + _attribute(NDA_DST, _ip(entry.address)) + _attribute(NDA_LLADDR, _mac(entry.mac))
+    return head + attribute(NDA_DST, _ip(entry.address)) + attribute(NDA_LLADDR, _mac(entry.mac))
 
 
 def put_neighbour(entry: Neighbour) -> Step:
@@ -263,7 +229,7 @@ def delete_neighbour(entry: Neighbour) -> Step:
 
 def _forwarding(entry: Forwarding) -> bytes:
     head = struct.pack("=BxxxiHBB", AF_BRIDGE, entry.index, NUD_PERMANENT, NTF_SELF, 0)
-    return head + _attribute(NDA_LLADDR, _mac(entry.mac)) + _attribute(NDA_DST, _ip(entry.remote))
+    return head + attribute(NDA_LLADDR, _mac(entry.mac)) + attribute(NDA_DST, _ip(entry.remote))
 
 
 def put_forwarding(entry: Forwarding) -> Step:
@@ -277,71 +243,27 @@ def delete_forwarding(entry: Forwarding) -> Step:
     return Step(f"delete forwarding of {entry.mac}", RTM_DELNEIGH, 0, _forwarding(entry), (errno.ENOENT,))
 
 
-class RouteSocket:
-    """An rtnetlink socket of the network namespace this thread is in. One thread at a time; `with` closes it."""
+class RouteSocket(NetlinkSocket):
+    """An rtnetlink socket."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._sequence = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-    def perform(self, *steps: Step) -> None:
-        """Do steps in order and in as few system calls as possible; all are tried.
-
-        Raises OSError with the kernel's errno for the first that failed.
-        """
-        failure: OSError | None = None
-        for start in range(0, len(steps), ACKS_AT_ONCE):
-            failure = self._perform(steps[start : start + ACKS_AT_ONCE]) or failure
-        if failure:
-            raise failure
-
-    def _perform(self, steps: Sequence[Step]) -> OSError | None:
-        waiting: dict[int, Step] = {}
-        out = b""
-        for step in steps:
-            self._sequence += 1
-            waiting[self._sequence] = step
-            flags = NLM_F_REQUEST | NLM_F_ACK | step.flags
-            body = step.payload + bytes(-len(step.payload) % 4)
-            out += struct.pack("=IHHII", 16 + len(step.payload), step.kind, flags, self._sequence, 0) + body
-        self._socket.send(out)
-        failure: OSError | None = None
-        while waiting:
-            for kind, _, sequence, body in self._receive():
-                if kind != NLMSG_ERROR or (done := waiting.pop(sequence, None)) is None:
-                    continue
-                code = -struct.unpack_from("=i", body)[0]
-                if code and code not in done.forgive and failure is None:
-                    failure = OSError(code, f"{done.what}: {os.strerror(code)}")
-        return failure
+        super().__init__(socket.NETLINK_ROUTE)
 
     def links(self) -> list[Link]:
         """Every device."""
-        return [_parse_link(body) for body in self._dump(RTM_GETLINK, _link_header())]
+        return [_parse_link(body) for body in self.dump(RTM_GETLINK, _link_header())]
 
     def link(self, name: str) -> Link | None:
         """The device `name`, None if there is none."""
-        answer = self._ask(RTM_GETLINK, _link_header() + _text(IFLA_IFNAME, name), f"look up device {name}")
+        answer = self.ask(RTM_GETLINK, _link_header() + _text(IFLA_IFNAME, name), f"look up device {name}")
         return _parse_link(answer) if answer else None
 
     def addresses(self) -> list[Address]:
         """Every IPv4 address."""
         found = []
-        for body in self._dump(RTM_GETADDR, struct.pack("=BBBBI", socket.AF_INET, 0, 0, 0, 0)):
+        for body in self.dump(RTM_GETADDR, struct.pack("=BBBBI", socket.AF_INET, 0, 0, 0, 0)):
             _, prefix, _, _, index = struct.unpack_from("=BBBBI", body)
-            values = dict(_attributes(body[8:]))
+            values = dict(attributes(body[8:]))
             local = values.get(IFA_LOCAL) or values.get(IFA_ADDRESS)
             if local and len(local) == 4:
                 found.append(Address(index, socket.inet_ntoa(local), prefix))
@@ -350,11 +272,11 @@ class RouteSocket:
     def routes(self, *, ours: bool = True) -> list[Route]:
         """IPv4 routes of the main table with one hop: those that put_route made, or all."""
         found = []
-        for body in self._dump(RTM_GETROUTE, struct.pack("=BBBBBBBBI", socket.AF_INET, *[0] * 8)):
+        for body in self.dump(RTM_GETROUTE, struct.pack("=BBBBBBBBI", socket.AF_INET, *[0] * 8)):
             _, length, _, _, table, protocol, _, kind, flags = struct.unpack_from("=BBBBBBBBI", body)
             if table != RT_TABLE_MAIN or kind != RTN_UNICAST or (ours and protocol != RTPROT_SAMPAN):
                 continue
-            values = dict(_attributes(body[12:]))
+            values = dict(attributes(body[12:]))
             if RTA_OIF not in values:
                 continue
             gateway, source = values.get(RTA_GATEWAY), values.get(RTA_PREFSRC)
@@ -384,70 +306,22 @@ class RouteSocket:
         ]
 
     def _neighbour_entries(self, family: int, index: int) -> Iterator[dict[int, bytes]]:
-        for body in self._dump(RTM_GETNEIGH, struct.pack("=BxxxiHBB", family, 0, 0, 0, 0)):
+        for body in self.dump(RTM_GETNEIGH, struct.pack("=BxxxiHBB", family, 0, 0, 0, 0)):
             held_family, held, state, _, _ = struct.unpack_from("=BxxxiHBB", body)
-            values = dict(_attributes(body[12:]))
+            values = dict(attributes(body[12:]))
             known = NDA_LLADDR in values and len(values.get(NDA_DST, b"")) == 4
             if held == index and held_family == family and state & NUD_PERMANENT and known:
                 yield values
 
-    def _ask(self, kind: int, payload: bytes, what: str) -> bytes | None:
-        """One object by its key; None if the kernel has none."""
-        self._sequence += 1
-        head = struct.pack("=IHHII", 16 + len(payload), kind, NLM_F_REQUEST, self._sequence, 0)
-        self._socket.send(head + payload)
-        for answer, _, sequence, body in self._receive():
-            if sequence != self._sequence:
-                continue
-            if answer != NLMSG_ERROR:
-                return body
-            code = -struct.unpack_from("=i", body)[0]
-            if code not in (0, errno.ENODEV):
-                raise OSError(code, f"{what}: {os.strerror(code)}")
-        return None
-
-    def _dump(self, kind: int, payload: bytes) -> list[bytes]:
-        for _ in range(16):  # the kernel says when a table changed under the dump: then it is not one state
-            found, whole = self._dump_once(kind, payload)
-            if whole:
-                return found
-        return found
-
-    def _dump_once(self, kind: int, payload: bytes) -> tuple[list[bytes], bool]:
-        self._sequence += 1
-        head = struct.pack("=IHHII", 16 + len(payload), kind, NLM_F_REQUEST | NLM_F_DUMP, self._sequence, 0)
-        self._socket.send(head + payload)
-        found: list[bytes] = []
-        whole = True
-        while True:
-            for answer, flags, sequence, body in self._receive():
-                if sequence != self._sequence:
-                    continue
-                whole = whole and not flags & NLM_F_DUMP_INTR
-                if answer == NLMSG_DONE:
-                    return found, whole
-                if answer == NLMSG_ERROR:
-                    code = -struct.unpack_from("=i", body)[0]
-                    raise OSError(code, f"rtnetlink dump {kind}: {os.strerror(code)}")
-                found.append(body)
-
-    def _receive(self) -> Iterable[tuple[int, int, int, bytes]]:
-        data = self._socket.recv(RECEIVE_BYTES)
-        at = 0
-        while at + 16 <= len(data):
-            size, kind, flags, sequence, _ = struct.unpack_from("=IHHII", data, at)
-            yield kind, flags, sequence, data[at + 16 : at + size]
-            at += max(16, (size + 3) & ~3)
-
 
 def _parse_link(body: bytes) -> Link:
     _, _, index, flags, _ = struct.unpack_from("=BxHiII", body)
-    values = dict(_attributes(body[16:]))
-    info = dict(_attributes(values.get(IFLA_LINKINFO, b"")))
+    values = dict(attributes(body[16:]))
+    info = dict(attributes(values.get(IFLA_LINKINFO, b"")))
     kind = info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode()
     vxlan = None
     if kind == "vxlan":
-        data = dict(_attributes(info.get(IFLA_INFO_DATA, b"")))
+        data = dict(attributes(info.get(IFLA_INFO_DATA, b"")))
         vxlan = (
             struct.unpack("=I", data[IFLA_VXLAN_ID])[0],
             socket.inet_ntoa(data.get(IFLA_VXLAN_LOCAL, bytes(4))),

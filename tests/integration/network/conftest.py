@@ -21,6 +21,7 @@ import pytest
 from nodeagent.network import overlay
 from nodeagent.network.config import Mode, NetworkConfig
 from nodeagent.network.namespaces import CLONE_NEWNET, inside
+from nodeagent.network.node_network import service_device, service_facts
 from nodeagent.network.pod import PodAddress, PodNetwork
 from nodeagent.network.rtnetlink import (
     Address,
@@ -30,6 +31,10 @@ from nodeagent.network.rtnetlink import (
     put_address,
     set_link,
 )
+from nodeagent.network.services.conntrack import Targets, forget_stale, stale_targets
+from nodeagent.network.services.model import Endpoints, Service
+from nodeagent.network.services.nftables import Nftables, ServiceTable
+from nodeagent.network.services.plan import NodeFacts, plan
 
 T = TypeVar("T")
 
@@ -173,6 +178,25 @@ class Pod:
         return self.address.ips[0]
 
 
+class Services:
+    """A node's service rules, driven by hand."""
+
+    def __init__(self, namespace: Namespace, facts: NodeFacts) -> None:
+        self.namespace = namespace
+        self.facts = facts
+        self.nftables = namespace.run(Nftables)
+        self.table = ServiceTable("sampan", self.nftables)
+        self._udp: Targets = {}
+
+    def apply(self, services: list[Service], endpoints: Endpoints) -> None:
+        wanted = plan(self.facts, services, endpoints)
+        self.namespace.run(lambda: self.table.apply(wanted.ruleset))
+        targets = stale_targets(self._udp, wanted.udp)
+        self._udp = wanted.udp
+        if targets:
+            self.namespace.run(lambda: forget_stale(targets, self.facts.node_addresses))
+
+
 @dataclass
 class Node:
     """A node: a namespace with eth0 on the switch, and the pods on it."""
@@ -183,6 +207,7 @@ class Node:
     pod_cidr: str
     network: PodNetwork
     pods: dict[str, Pod] = field(default_factory=dict)
+    services: Services | None = None
 
     @property
     def ip(self) -> str:
@@ -247,6 +272,16 @@ class Laboratory:
     def peers(self) -> list[overlay.Peer]:
         return [overlay.Peer(node.name, node.ip, node.pod_cidr) for node in self.nodes]
 
+    def serve(self, services: list[Service], endpoints: Endpoints) -> None:
+        """Put Services into force on every node."""
+        for node in self.nodes:
+            if node.services is None:
+                others = tuple(other.ip for other in self.nodes if other is not node)
+                facts = service_facts(node.config, others)
+                node.services = Services(node.namespace, facts)
+                node.namespace.run(lambda node=node: service_device(node.config, node.pod_cidr))
+            node.services.apply(services, endpoints)
+
     def connect(self) -> None:
         """Let every node's overlay know all nodes."""
         for node in self.nodes:
@@ -266,6 +301,9 @@ class Laboratory:
     def close(self) -> None:
         for answerer in self._answerers:
             answerer.close()
+        for node in self.nodes:
+            if node.services:
+                node.services.nftables.close()
         for namespace in self._namespaces:
             namespace.close()
 
