@@ -7,6 +7,7 @@ Elsewhere: counts of pods by term (tallies.py), rules over the columns (filters.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -109,6 +110,8 @@ class Columns:
         self.placed: dict[str, Placed] = {}
         self.on_row: list[dict[str, Placed]] = []
         self.nominated: dict[str, tuple[Shape, str]] = {}
+        self.priorities: Counter[int] = Counter()
+        """How many placed pods have each priority."""
         self.tallies = Tallies(self._capacity)
 
     @classmethod
@@ -230,6 +233,7 @@ class Columns:
             row = self._new_row(node)
         pod = Placed(uid, namespace, name, shape, node, row, started, dying, preempted)
         self.placed[uid] = pod
+        self.priorities[shape.priority] += 1
         self.put(pod)
         return pod
 
@@ -238,6 +242,9 @@ class Columns:
         pod = self.placed.pop(uid, None)
         if pod is not None:
             self.take(pod)
+            self.priorities[pod.shape.priority] -= 1
+            if not self.priorities[pod.shape.priority]:
+                del self.priorities[pod.shape.priority]
             self._release(pod.row)
         return pod
 

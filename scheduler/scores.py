@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from scheduler.filters import counted_nodes, domain_sums
 from scheduler.shape import CPU, HOSTNAME, MEMORY, Shape, full_image_name
 
 Numbers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 MOST = 100
 MEBIBYTE = 1024 * 1024
 SMALLEST_IMAGES, LARGEST_IMAGES = 23 * MEBIBYTE, 1000 * MEBIBYTE
