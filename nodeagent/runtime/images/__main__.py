@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nodeagent.runtime.images.auth import Credentials
     from nodeagent.runtime.images.store import Image, ImageStore
 
 DEFAULT_STORE = "/var/lib/sampan/images"
@@ -149,23 +150,33 @@ def _full_id(store: ImageStore, ref: str) -> str:
     return ids[0] if len(ids) == 1 else ref
 
 
-def _pull(store: ImageStore, args: argparse.Namespace) -> None:
-    import asyncio
-
+def _credentials(args: argparse.Namespace) -> Credentials | None:
     from nodeagent.runtime.images.auth import Credentials
     from nodeagent.runtime.images.errors import ImageError
 
-    auth = None
-    if args.username:
-        password = os.environ.get("SAMPAN_REGISTRY_PASSWORD")
-        if args.password_stdin:
-            password = sys.stdin.readline().rstrip("\n")
-        if password is None:
-            raise ImageError(
-                "pull", "no password given", "use --password-stdin or set SAMPAN_REGISTRY_PASSWORD in the environment"
-            )
-        auth = Credentials(username=args.username, password=password)
-    print(asyncio.run(store.pull(args.ref, auth, progress=_say)))
+    if not args.username:
+        return None
+    password = os.environ.get("SAMPAN_REGISTRY_PASSWORD")
+    if args.password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    if password is None:
+        raise ImageError("--username", "no password given", "use --password-stdin or set SAMPAN_REGISTRY_PASSWORD")
+    return Credentials(username=args.username, password=password)
+
+
+def _pull(store: ImageStore, args: argparse.Namespace) -> None:
+    import asyncio
+
+    print(asyncio.run(store.pull(args.ref, _credentials(args), progress=_say)))
+
+
+def _push(store: ImageStore, args: argparse.Namespace) -> None:
+    import asyncio
+
+    from nodeagent.runtime.images.registry import push
+
+    insecure = store.insecure_registries
+    print(asyncio.run(push(store, args.ref, _credentials(args), progress=_say, insecure=insecure)))
 
 
 def _save(store: ImageStore, args: argparse.Namespace) -> None:
@@ -248,10 +259,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     remove.add_argument("refs", nargs="+", metavar="REF")
 
-    pull = command("pull", _pull, "Fetch an image from its registry.")
-    pull.add_argument("ref", metavar="REF")
-    pull.add_argument("--username", metavar="USER")
-    pull.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    for name, run, text in (
+        ("pull", _pull, "Fetch an image from its registry."),
+        ("push", _push, "Send an image to the registry in its name."),
+    ):
+        remote = command(name, run, text)
+        remote.add_argument("ref", metavar="REF")
+        remote.add_argument("--username", metavar="USER")
+        remote.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
 
     save = command("save", _save, "Write images to an OCI archive, which docker, podman and skopeo take too.")
     save.add_argument("refs", nargs="+", metavar="REF")

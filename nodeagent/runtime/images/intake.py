@@ -150,7 +150,7 @@ class Intake:
         chain = chain_ids([below[-1], diff_id])[1] if below else diff_id
         lock = self.layout.tmp / f"{hex_of(chain)}.lock"
         with locked(lock):
-            if self._is_whole(chain):
+            if self.is_whole(chain):
                 return chain
             tree, target, record = self.layout.scratch("layer"), self.layout.layer(chain), self.layout.record(chain)
             if target.is_dir():
@@ -212,7 +212,8 @@ class Intake:
                 index.names[tag] = image_id
         return image_id
 
-    def _is_whole(self, chain: str) -> bool:
+    def is_whole(self, chain: str) -> bool:
+        """Whether the layer is there and certain to be complete."""
         record = read_record(self.layout.record(chain))
         if record is None or not self.layout.layer(chain).is_dir():
             return False

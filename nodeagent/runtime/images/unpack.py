@@ -99,7 +99,7 @@ def unpack_layer(
     tree: Path,
     *,
     media_type: str,
-    diff_id: str,
+    diff_id: str | None,
     lowers: Sequence[Path],
     where: str,
     limits: Limits = DEFAULT_LIMITS,
@@ -126,7 +126,8 @@ def unpack_layer(
             for entry in reader:
                 layer.add(entry, reader)
             reader.drain()
-            plain.finish(diff_id, where)
+            if diff_id is not None:
+                plain.finish(diff_id, where)
             layer.finish()
         finally:
             os.close(root)
