@@ -5,6 +5,7 @@ from __future__ import annotations
 from sampan.api.base import JSON, Int32, Int64, IntOrString, KubeObject, Object, Time, field
 from sampan.api.core_v1 import PersistentVolumeClaim, PodTemplateSpec
 from sampan.api.meta_v1 import LabelSelector, ObjectMeta
+from sampan.api.rules import NON_NEGATIVE, CountOrPercent, OneOf
 
 
 class ControllerRevision(KubeObject):
@@ -22,25 +23,25 @@ class ControllerRevision(KubeObject):
 class RollingUpdateDaemonSet(Object):
     """"""
 
-    max_surge: IntOrString | None = field()
-    max_unavailable: IntOrString | None = field()
+    max_surge: IntOrString | None = field(0, rules=(CountOrPercent(),))
+    max_unavailable: IntOrString | None = field(1, rules=(CountOrPercent(),))
 
 
 class DaemonSetUpdateStrategy(Object):
     """"""
 
     rolling_update: RollingUpdateDaemonSet | None = field()
-    type: str | None = field()
+    type: str | None = field("RollingUpdate", rules=(OneOf("OnDelete", "RollingUpdate"),))
 
 
 class DaemonSetSpec(Object):
     """"""
 
-    min_ready_seconds: Int32 | None = field()
-    revision_history_limit: Int32 | None = field()
+    min_ready_seconds: Int32 | None = field(rules=(NON_NEGATIVE,))
+    revision_history_limit: Int32 | None = field(10, rules=(NON_NEGATIVE,))
     selector: LabelSelector = field(default_factory=lambda: LabelSelector(), required=True)
     template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec(), required=True)
-    update_strategy: DaemonSetUpdateStrategy | None = field()
+    update_strategy: DaemonSetUpdateStrategy | None = field(default_factory=lambda: DaemonSetUpdateStrategy())
 
 
 class DaemonSetCondition(Object):
@@ -85,27 +86,27 @@ class DaemonSet(KubeObject):
 class RollingUpdateDeployment(Object):
     """"""
 
-    max_surge: IntOrString | None = field()
-    max_unavailable: IntOrString | None = field()
+    max_surge: IntOrString | None = field("25%", rules=(CountOrPercent(),))
+    max_unavailable: IntOrString | None = field("25%", rules=(CountOrPercent(),))
 
 
 class DeploymentStrategy(Object):
     """"""
 
     rolling_update: RollingUpdateDeployment | None = field()
-    type: str | None = field()
+    type: str | None = field("RollingUpdate", rules=(OneOf("Recreate", "RollingUpdate"),))
 
 
 class DeploymentSpec(Object):
     """"""
 
-    min_ready_seconds: Int32 | None = field()
+    min_ready_seconds: Int32 | None = field(rules=(NON_NEGATIVE,))
     paused: bool | None = field()
-    progress_deadline_seconds: Int32 | None = field()
-    replicas: Int32 | None = field()
-    revision_history_limit: Int32 | None = field()
+    progress_deadline_seconds: Int32 | None = field(600, rules=(NON_NEGATIVE,))
+    replicas: Int32 | None = field(1, rules=(NON_NEGATIVE,))
+    revision_history_limit: Int32 | None = field(10, rules=(NON_NEGATIVE,))
     selector: LabelSelector = field(default_factory=lambda: LabelSelector(), required=True)
-    strategy: DeploymentStrategy | None = field(patch="retainKeys")
+    strategy: DeploymentStrategy | None = field(default_factory=lambda: DeploymentStrategy(), patch="retainKeys")
     template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec(), required=True)
 
 
@@ -151,8 +152,8 @@ class Deployment(KubeObject):
 class ReplicaSetSpec(Object):
     """"""
 
-    min_ready_seconds: Int32 | None = field()
-    replicas: Int32 | None = field()
+    min_ready_seconds: Int32 | None = field(rules=(NON_NEGATIVE,))
+    replicas: Int32 | None = field(1, rules=(NON_NEGATIVE,))
     selector: LabelSelector = field(default_factory=lambda: LabelSelector(), required=True)
     template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec())
 
@@ -209,30 +210,32 @@ class StatefulSetOrdinals(Object):
 class StatefulSetPersistentVolumeClaimRetentionPolicy(Object):
     """"""
 
-    when_deleted: str | None = field()
-    when_scaled: str | None = field()
+    when_deleted: str | None = field("Retain")
+    when_scaled: str | None = field("Retain")
 
 
 class StatefulSetUpdateStrategy(Object):
     """"""
 
     rolling_update: RollingUpdateStatefulSetStrategy | None = field()
-    type: str | None = field()
+    type: str | None = field("RollingUpdate", rules=(OneOf("OnDelete", "RollingUpdate"),))
 
 
 class StatefulSetSpec(Object):
     """"""
 
-    min_ready_seconds: Int32 | None = field()
+    min_ready_seconds: Int32 | None = field(rules=(NON_NEGATIVE,))
     ordinals: StatefulSetOrdinals | None = field()
-    persistent_volume_claim_retention_policy: StatefulSetPersistentVolumeClaimRetentionPolicy | None = field()
-    pod_management_policy: str | None = field()
-    replicas: Int32 | None = field()
-    revision_history_limit: Int32 | None = field()
+    persistent_volume_claim_retention_policy: StatefulSetPersistentVolumeClaimRetentionPolicy | None = field(
+        default_factory=lambda: StatefulSetPersistentVolumeClaimRetentionPolicy()
+    )
+    pod_management_policy: str | None = field("OrderedReady", rules=(OneOf("OrderedReady", "Parallel"),))
+    replicas: Int32 | None = field(1, rules=(NON_NEGATIVE,))
+    revision_history_limit: Int32 | None = field(10, rules=(NON_NEGATIVE,))
     selector: LabelSelector = field(default_factory=lambda: LabelSelector(), required=True)
     service_name: str | None = field()
     template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec(), required=True)
-    update_strategy: StatefulSetUpdateStrategy | None = field()
+    update_strategy: StatefulSetUpdateStrategy | None = field(default_factory=lambda: StatefulSetUpdateStrategy())
     volume_claim_templates: list[PersistentVolumeClaim] = field(default_factory=list, list_type="atomic")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from sampan.api.base import Int32, KubeObject, Object, field
 from sampan.api.meta_v1 import ObjectMeta
+from sampan.api.rules import NON_NEGATIVE
 
 
 class ScaleSpec(Object):
     """"""
 
-    replicas: Int32 | None = field()
+    replicas: Int32 | None = field(rules=(NON_NEGATIVE,))
 
 
 class ScaleStatus(Object):

@@ -74,12 +74,14 @@ def field(
     list_map_keys: tuple[str, ...] = (),
     map_type: Literal["atomic", "granular"] | None = None,
     alias: str | None = None,
+    rules: tuple[Any, ...] = (),
 ) -> Any:
     """Declare a field.
 
     `required` means that the API server's validation asks for it; parsing never does, as in Go.
     `merge_key` and `patch` are strategic merge patch's, `list_type`, `list_map_keys` and `map_type` are server-side
     apply's; all of them are published in OpenAPI under upstream's `x-kubernetes-` names.
+    `rules` (sampan.api.rules) are what the API server checks of a write.
     """
     extra: dict[str, Any] = {
         key: value
@@ -99,9 +101,11 @@ def field(
         options["alias"] = alias
     if default_factory in (list, dict):
         options["exclude_if"] = not_
-    if default_factory is not None:
-        return Field(default_factory=default_factory, **options)
-    return Field(default, **options)
+    declared: Any = (
+        Field(default, **options) if default_factory is None else Field(default_factory=default_factory, **options)
+    )
+    declared.metadata.extend(rules)
+    return declared
 
 
 def _time_out(value: datetime) -> str:

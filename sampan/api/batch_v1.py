@@ -5,6 +5,7 @@ from __future__ import annotations
 from sampan.api.base import Int32, Int64, KubeObject, Object, Time, field
 from sampan.api.core_v1 import ObjectReference, PodTemplateSpec
 from sampan.api.meta_v1 import LabelSelector, ObjectMeta
+from sampan.api.rules import NON_NEGATIVE, QUALIFIED_NAME, OneOf
 from sampan.api.scheduling_v1alpha3 import (
     WorkloadPodGroupDisruptionMode,
     WorkloadPodGroupResourceClaim,
@@ -17,7 +18,7 @@ class PodFailurePolicyOnExitCodesRequirement(Object):
     """"""
 
     container_name: str | None = field()
-    operator: str = field("", required=True)
+    operator: str = field("", required=True, rules=(OneOf("In", "NotIn"),))
     values: list[Int32] = field(default_factory=list, required=True, list_type="set")
 
 
@@ -25,13 +26,13 @@ class PodFailurePolicyOnPodConditionsPattern(Object):
     """"""
 
     status: str | None = field()
-    type: str = field("", required=True)
+    type: str = field("", required=True, rules=(QUALIFIED_NAME,))
 
 
 class PodFailurePolicyRule(Object):
     """"""
 
-    action: str = field("", required=True)
+    action: str = field("", required=True, rules=(OneOf("Count", "FailIndex", "FailJob", "Ignore"),))
     on_exit_codes: PodFailurePolicyOnExitCodesRequirement | None = field()
     on_pod_conditions: list[PodFailurePolicyOnPodConditionsPattern] = field(default_factory=list, list_type="atomic")
 
@@ -69,23 +70,23 @@ class SuccessPolicy(Object):
 class JobSpec(Object):
     """"""
 
-    active_deadline_seconds: Int64 | None = field()
-    backoff_limit: Int32 | None = field()
-    backoff_limit_per_index: Int32 | None = field()
-    completion_mode: str | None = field()
-    completions: Int32 | None = field()
+    active_deadline_seconds: Int64 | None = field(rules=(NON_NEGATIVE,))
+    backoff_limit: Int32 | None = field(rules=(NON_NEGATIVE,))
+    backoff_limit_per_index: Int32 | None = field(rules=(NON_NEGATIVE,))
+    completion_mode: str | None = field("NonIndexed", rules=(OneOf("Indexed", "NonIndexed"),))
+    completions: Int32 | None = field(rules=(NON_NEGATIVE,))
     managed_by: str | None = field()
-    manual_selector: bool | None = field()
-    max_failed_indexes: Int32 | None = field()
-    parallelism: Int32 | None = field()
+    manual_selector: bool | None = field(False)
+    max_failed_indexes: Int32 | None = field(rules=(NON_NEGATIVE,))
+    parallelism: Int32 | None = field(rules=(NON_NEGATIVE,))
     pod_failure_policy: PodFailurePolicy | None = field()
-    pod_replacement_policy: str | None = field()
+    pod_replacement_policy: str | None = field(rules=(OneOf("Failed", "TerminatingOrFailed"),))
     scheduling: JobSchedulingConfiguration | None = field()
     selector: LabelSelector | None = field()
     success_policy: SuccessPolicy | None = field()
-    suspend: bool | None = field()
+    suspend: bool | None = field(False)
     template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec(), required=True)
-    ttl_seconds_after_finished: Int32 | None = field()
+    ttl_seconds_after_finished: Int32 | None = field(rules=(NON_NEGATIVE,))
 
 
 class JobTemplateSpec(Object):
@@ -98,13 +99,13 @@ class JobTemplateSpec(Object):
 class CronJobSpec(Object):
     """"""
 
-    concurrency_policy: str | None = field()
-    failed_jobs_history_limit: Int32 | None = field()
+    concurrency_policy: str | None = field("Allow", rules=(OneOf("Allow", "Forbid", "Replace"),))
+    failed_jobs_history_limit: Int32 | None = field(1, rules=(NON_NEGATIVE,))
     job_template: JobTemplateSpec = field(default_factory=lambda: JobTemplateSpec(), required=True)
     schedule: str = field("", required=True)
-    starting_deadline_seconds: Int64 | None = field()
-    successful_jobs_history_limit: Int32 | None = field()
-    suspend: bool | None = field()
+    starting_deadline_seconds: Int64 | None = field(rules=(NON_NEGATIVE,))
+    successful_jobs_history_limit: Int32 | None = field(3, rules=(NON_NEGATIVE,))
+    suspend: bool | None = field(False)
     time_zone: str | None = field()
 
 

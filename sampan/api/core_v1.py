@@ -4,6 +4,36 @@ from __future__ import annotations
 
 from sampan.api.base import Int32, Int64, IntOrString, KubeObject, MicroTime, Object, Quantity, Time, field
 from sampan.api.meta_v1 import Condition, LabelSelector, ObjectMeta
+from sampan.api.rules import (
+    CIDR,
+    DNS_LABEL,
+    ENV_NAME,
+    FILE_MODE,
+    GIVEN_PORT,
+    HEADER_NAME,
+    IP,
+    LABEL_VALUE,
+    NON_NEGATIVE,
+    PORT,
+    PORT_NAME,
+    QUALIFIED_NAME,
+    SUBDOMAIN,
+    USER_ID,
+    WEIGHT,
+    Amount,
+    AtLeast,
+    Each,
+    Given,
+    Labels,
+    MayBeEmpty,
+    OneOf,
+    OptionalPortOrName,
+    PortOrName,
+    Range,
+    Requirement,
+    Resources,
+    ZeroIsUnset,
+)
 
 
 class AWSElasticBlockStoreVolumeSource(Object):
@@ -18,23 +48,27 @@ class AWSElasticBlockStoreVolumeSource(Object):
 class NodeSelectorRequirement(Object):
     """"""
 
-    key: str = field("", required=True)
-    operator: str = field("", required=True)
+    key: str = field("", required=True, rules=(MayBeEmpty(),))
+    operator: str = field("", required=True, rules=(MayBeEmpty(),))
     values: list[str] = field(default_factory=list, list_type="atomic")
 
 
 class NodeSelectorTerm(Object):
     """"""
 
-    match_expressions: list[NodeSelectorRequirement] = field(default_factory=list, list_type="atomic")
-    match_fields: list[NodeSelectorRequirement] = field(default_factory=list, list_type="atomic")
+    match_expressions: list[NodeSelectorRequirement] = field(
+        default_factory=list, list_type="atomic", rules=(Each(Requirement(of_nodes=True)),)
+    )
+    match_fields: list[NodeSelectorRequirement] = field(
+        default_factory=list, list_type="atomic", rules=(Each(Requirement(of_nodes=True)),)
+    )
 
 
 class PreferredSchedulingTerm(Object):
     """"""
 
     preference: NodeSelectorTerm = field(default_factory=lambda: NodeSelectorTerm(), required=True)
-    weight: Int32 = field(0, required=True)
+    weight: Int32 = field(0, required=True, rules=(WEIGHT,))
 
 
 class NodeSelector(Object):
@@ -60,14 +94,21 @@ class PodAffinityTerm(Object):
     mismatch_label_keys: list[str] = field(default_factory=list, list_type="atomic")
     namespace_selector: LabelSelector | None = field()
     namespaces: list[str] = field(default_factory=list, list_type="atomic")
-    topology_key: str = field("", required=True)
+    topology_key: str = field(
+        "",
+        required=True,
+        rules=(
+            Given("can not be empty"),
+            QUALIFIED_NAME,
+        ),
+    )
 
 
 class WeightedPodAffinityTerm(Object):
     """"""
 
     pod_affinity_term: PodAffinityTerm = field(default_factory=lambda: PodAffinityTerm(), required=True)
-    weight: Int32 = field(0, required=True)
+    weight: Int32 = field(0, required=True, rules=(WEIGHT,))
 
 
 class PodAffinity(Object):
@@ -104,7 +145,7 @@ class AppArmorProfile(Object):
     """"""
 
     localhost_profile: str | None = field()
-    type: str = field("", required=True)
+    type: str = field("", required=True, rules=(OneOf("Localhost", "RuntimeDefault", "Unconfined"),))
 
 
 class AttachedVolume(Object):
@@ -117,12 +158,12 @@ class AttachedVolume(Object):
 class AzureDiskVolumeSource(Object):
     """"""
 
-    caching_mode: str | None = field()
+    caching_mode: str | None = field("ReadWrite")
     disk_name: str = field("", required=True)
     disk_uri: str = field("", alias="diskURI", required=True)
-    fs_type: str | None = field()
-    kind: str | None = field()
-    read_only: bool | None = field()
+    fs_type: str | None = field("ext4")
+    kind: str | None = field("Shared")
+    read_only: bool | None = field(False)
 
 
 class AzureFilePersistentVolumeSource(Object):
@@ -253,7 +294,7 @@ class CinderVolumeSource(Object):
 class ClientIPConfig(Object):
     """"""
 
-    timeout_seconds: Int32 | None = field()
+    timeout_seconds: Int32 | None = field(rules=(Range(1, 86400),))
 
 
 class ClusterTrustBundleProjection(Object):
@@ -309,7 +350,7 @@ class KeyToPath(Object):
     """"""
 
     key: str = field("", required=True)
-    mode: Int32 | None = field()
+    mode: Int32 | None = field(rules=(FILE_MODE,))
     path: str = field("", required=True)
     user: Int64 | None = field()
 
@@ -325,7 +366,7 @@ class ConfigMapProjection(Object):
 class ConfigMapVolumeSource(Object):
     """"""
 
-    default_mode: Int32 | None = field()
+    default_mode: Int32 | None = field(420, rules=(FILE_MODE,))
     default_user: Int64 | None = field()
     items: list[KeyToPath] = field(default_factory=list, list_type="atomic")
     name: str | None = field()
@@ -335,7 +376,7 @@ class ConfigMapVolumeSource(Object):
 class ObjectFieldSelector(Object):
     """"""
 
-    api_version: str | None = field()
+    api_version: str | None = field("v1")
     field_path: str = field("", required=True)
 
 
@@ -377,7 +418,7 @@ class EnvVarSource(Object):
 class EnvVar(Object):
     """"""
 
-    name: str = field("", required=True)
+    name: str = field("", required=True, rules=(ENV_NAME,))
     value: str | None = field()
     value_from: EnvVarSource | None = field()
 
@@ -393,7 +434,7 @@ class EnvFromSource(Object):
     """"""
 
     config_map_ref: ConfigMapEnvSource | None = field()
-    prefix: str | None = field()
+    prefix: str | None = field(rules=(ENV_NAME,))
     secret_ref: SecretEnvSource | None = field()
 
 
@@ -406,8 +447,8 @@ class ExecAction(Object):
 class HTTPHeader(Object):
     """"""
 
-    name: str = field("", required=True)
-    value: str = field("", required=True)
+    name: str = field("", required=True, rules=(HEADER_NAME,))
+    value: str = field("", required=True, rules=(MayBeEmpty(),))
 
 
 class HTTPGetAction(Object):
@@ -415,10 +456,10 @@ class HTTPGetAction(Object):
 
     host: str | None = field()
     http_headers: list[HTTPHeader] = field(default_factory=list, list_type="atomic")
-    path: str | None = field()
-    port: IntOrString | None = field(required=True)
+    path: str | None = field("/")
+    port: IntOrString | None = field(required=True, rules=(PortOrName(),))
     protocol: str | None = field()
-    scheme: str | None = field()
+    scheme: str | None = field("HTTP", rules=(OneOf("HTTP", "HTTPS"),))
 
 
 class SleepAction(Object):
@@ -431,7 +472,7 @@ class TCPSocketAction(Object):
     """"""
 
     host: str | None = field()
-    port: IntOrString | None = field(required=True)
+    port: IntOrString | None = field(required=True, rules=(PortOrName(),))
 
 
 class LifecycleHandler(Object):
@@ -455,40 +496,40 @@ class GRPCAction(Object):
     """"""
 
     mode: str | None = field()
-    port: Int32 = field(0, required=True)
-    service: str | None = field()
+    port: Int32 = field(0, required=True, rules=(PORT,))
+    service: str | None = field("")
 
 
 class Probe(Object):
     """"""
 
     exec: ExecAction | None = field()
-    failure_threshold: Int32 | None = field()
+    failure_threshold: Int32 | None = field(3, rules=(NON_NEGATIVE, ZeroIsUnset()))
     grpc: GRPCAction | None = field()
     http_get: HTTPGetAction | None = field()
-    initial_delay_seconds: Int32 | None = field()
-    period_seconds: Int32 | None = field()
-    success_threshold: Int32 | None = field()
+    initial_delay_seconds: Int32 | None = field(rules=(NON_NEGATIVE,))
+    period_seconds: Int32 | None = field(10, rules=(NON_NEGATIVE, ZeroIsUnset()))
+    success_threshold: Int32 | None = field(1, rules=(NON_NEGATIVE, ZeroIsUnset()))
     tcp_socket: TCPSocketAction | None = field()
-    termination_grace_period_seconds: Int64 | None = field()
-    timeout_seconds: Int32 | None = field()
+    termination_grace_period_seconds: Int64 | None = field(rules=(AtLeast(1, "must be greater than 0"),))
+    timeout_seconds: Int32 | None = field(1, rules=(NON_NEGATIVE, ZeroIsUnset()))
 
 
 class ContainerPort(Object):
     """"""
 
-    container_port: Int32 = field(0, required=True)
+    container_port: Int32 = field(0, required=True, rules=(GIVEN_PORT,))
     host_ip: str | None = field()
-    host_port: Int32 | None = field()
-    name: str | None = field()
-    protocol: str | None = field()
+    host_port: Int32 | None = field(rules=(Range(0, 65535, "must be between 1 and 65535, inclusive"),))
+    name: str | None = field(rules=(PORT_NAME,))
+    protocol: str | None = field("TCP", rules=(OneOf("SCTP", "TCP", "UDP"),))
 
 
 class ContainerResizePolicy(Object):
     """"""
 
-    resource_name: str = field("", required=True)
-    restart_policy: str = field("", required=True)
+    resource_name: str = field("", required=True, rules=(OneOf("cpu", "memory"),))
+    restart_policy: str = field("", required=True, rules=(OneOf("NotRequired", "RestartContainer"),))
 
 
 class ResourceClaim(Object):
@@ -502,8 +543,8 @@ class ResourceRequirements(Object):
     """"""
 
     claims: list[ResourceClaim] = field(default_factory=list, list_type="map", list_map_keys=("name",))
-    limits: dict[str, Quantity] = field(default_factory=dict)
-    requests: dict[str, Quantity] = field(default_factory=dict)
+    limits: dict[str, Quantity] = field(default_factory=dict, rules=(Resources(of_containers=True),))
+    requests: dict[str, Quantity] = field(default_factory=dict, rules=(Resources(of_containers=True),))
 
 
 class ContainerRestartRuleOnExitCodes(Object):
@@ -533,7 +574,7 @@ class SeccompProfile(Object):
     """"""
 
     localhost_profile: str | None = field()
-    type: str = field("", required=True)
+    type: str = field("", required=True, rules=(OneOf("Localhost", "RuntimeDefault", "Unconfined"),))
 
 
 class WindowsSecurityContextOptions(Object):
@@ -552,11 +593,11 @@ class SecurityContext(Object):
     app_armor_profile: AppArmorProfile | None = field()
     capabilities: Capabilities | None = field()
     privileged: bool | None = field()
-    proc_mount: str | None = field()
+    proc_mount: str | None = field(rules=(OneOf("Default", "Unmasked"),))
     read_only_root_filesystem: bool | None = field()
-    run_as_group: Int64 | None = field()
+    run_as_group: Int64 | None = field(rules=(USER_ID,))
     run_as_non_root: bool | None = field()
-    run_as_user: Int64 | None = field()
+    run_as_user: Int64 | None = field(rules=(USER_ID,))
     se_linux_options: SELinuxOptions | None = field()
     seccomp_profile: SeccompProfile | None = field()
     windows_options: WindowsSecurityContextOptions | None = field()
@@ -574,10 +615,10 @@ class VolumeMount(Object):
 
     bind_mount_options: list[str] = field(default_factory=list, list_type="set")
     mount_path: str = field("", required=True)
-    mount_propagation: str | None = field()
+    mount_propagation: str | None = field(rules=(OneOf("Bidirectional", "HostToContainer", "None"),))
     name: str = field("", required=True)
     read_only: bool | None = field()
-    recursive_read_only: str | None = field()
+    recursive_read_only: str | None = field(rules=(OneOf("Disabled", "Enabled", "IfPossible"),))
     sub_path: str | None = field()
     sub_path_expr: str | None = field()
 
@@ -591,11 +632,11 @@ class Container(Object):
         default_factory=list, merge_key="name", patch="merge", list_type="map", list_map_keys=("name",)
     )
     env_from: list[EnvFromSource] = field(default_factory=list, list_type="atomic")
-    image: str | None = field()
-    image_pull_policy: str | None = field()
+    image: str | None = field(rules=(Given(),))
+    image_pull_policy: str | None = field(rules=(OneOf("Always", "IfNotPresent", "Never"),))
     lifecycle: Lifecycle | None = field()
     liveness_probe: Probe | None = field()
-    name: str = field("", required=True)
+    name: str = field("", required=True, rules=(DNS_LABEL,))
     ports: list[ContainerPort] = field(
         default_factory=list,
         merge_key="containerPort",
@@ -608,15 +649,15 @@ class Container(Object):
     )
     readiness_probe: Probe | None = field()
     resize_policy: list[ContainerResizePolicy] = field(default_factory=list, list_type="atomic")
-    resources: ResourceRequirements | None = field()
+    resources: ResourceRequirements | None = field(default_factory=lambda: ResourceRequirements())
     restart_policy: str | None = field()
     restart_policy_rules: list[ContainerRestartRule] = field(default_factory=list, list_type="atomic")
     security_context: SecurityContext | None = field()
     startup_probe: Probe | None = field()
     stdin: bool | None = field()
     stdin_once: bool | None = field()
-    termination_message_path: str | None = field()
-    termination_message_policy: str | None = field()
+    termination_message_path: str | None = field("/dev/termination-log")
+    termination_message_policy: str | None = field("File", rules=(OneOf("FallbackToLogsOnError", "File"),))
     tty: bool | None = field()
     volume_devices: list[VolumeDevice] = field(
         default_factory=list,
@@ -772,7 +813,7 @@ class DownwardAPIVolumeFile(Object):
     """"""
 
     field_ref: ObjectFieldSelector | None = field()
-    mode: Int32 | None = field()
+    mode: Int32 | None = field(rules=(FILE_MODE,))
     path: str = field("", required=True)
     resource_field_ref: ResourceFieldSelector | None = field()
     user: Int64 | None = field()
@@ -787,7 +828,7 @@ class DownwardAPIProjection(Object):
 class DownwardAPIVolumeSource(Object):
     """"""
 
-    default_mode: Int32 | None = field()
+    default_mode: Int32 | None = field(420, rules=(FILE_MODE,))
     default_user: Int64 | None = field()
     items: list[DownwardAPIVolumeFile] = field(default_factory=list, list_type="atomic")
 
@@ -797,14 +838,14 @@ class EmptyDirVolumeSource(Object):
 
     medium: str | None = field()
     mode: Int32 | None = field()
-    size_limit: Quantity | None = field()
+    size_limit: Quantity | None = field(rules=(Amount(),))
 
 
 class EndpointAddress(Object):
     """"""
 
-    hostname: str | None = field()
-    ip: str = field("", required=True)
+    hostname: str | None = field(rules=(DNS_LABEL,))
+    ip: str = field("", required=True, rules=(IP,))
     node_name: str | None = field()
     target_ref: ObjectReference | None = field()
 
@@ -814,8 +855,8 @@ class EndpointPort(Object):
 
     app_protocol: str | None = field()
     name: str | None = field()
-    port: Int32 = field(0, required=True)
-    protocol: str | None = field()
+    port: Int32 = field(0, required=True, rules=(PORT,))
+    protocol: str | None = field("TCP", rules=(OneOf("SCTP", "TCP", "UDP"),))
 
 
 class EndpointSubset(Object):
@@ -846,11 +887,11 @@ class EphemeralContainer(Object):
         default_factory=list, merge_key="name", patch="merge", list_type="map", list_map_keys=("name",)
     )
     env_from: list[EnvFromSource] = field(default_factory=list, list_type="atomic")
-    image: str | None = field()
-    image_pull_policy: str | None = field()
+    image: str | None = field(rules=(Given(),))
+    image_pull_policy: str | None = field(rules=(OneOf("Always", "IfNotPresent", "Never"),))
     lifecycle: Lifecycle | None = field()
     liveness_probe: Probe | None = field()
-    name: str = field("", required=True)
+    name: str = field("", required=True, rules=(DNS_LABEL,))
     ports: list[ContainerPort] = field(
         default_factory=list,
         merge_key="containerPort",
@@ -863,7 +904,7 @@ class EphemeralContainer(Object):
     )
     readiness_probe: Probe | None = field()
     resize_policy: list[ContainerResizePolicy] = field(default_factory=list, list_type="atomic")
-    resources: ResourceRequirements | None = field()
+    resources: ResourceRequirements | None = field(default_factory=lambda: ResourceRequirements())
     restart_policy: str | None = field()
     restart_policy_rules: list[ContainerRestartRule] = field(default_factory=list, list_type="atomic")
     security_context: SecurityContext | None = field()
@@ -871,8 +912,8 @@ class EphemeralContainer(Object):
     stdin: bool | None = field()
     stdin_once: bool | None = field()
     target_container_name: str | None = field()
-    termination_message_path: str | None = field()
-    termination_message_policy: str | None = field()
+    termination_message_path: str | None = field("/dev/termination-log")
+    termination_message_policy: str | None = field("File", rules=(OneOf("FallbackToLogsOnError", "File"),))
     tty: bool | None = field()
     volume_devices: list[VolumeDevice] = field(
         default_factory=list,
@@ -925,7 +966,7 @@ class PersistentVolumeClaimSpec(Object):
     selector: LabelSelector | None = field()
     storage_class_name: str | None = field()
     volume_attributes_class_name: str | None = field()
-    volume_mode: str | None = field()
+    volume_mode: str | None = field("Filesystem")
     volume_name: str | None = field()
 
 
@@ -1061,8 +1102,8 @@ class GlusterfsVolumeSource(Object):
 class HostAlias(Object):
     """"""
 
-    hostnames: list[str] = field(default_factory=list, list_type="atomic")
-    ip: str = field("", required=True)
+    hostnames: list[str] = field(default_factory=list, list_type="atomic", rules=(Each(SUBDOMAIN),))
+    ip: str = field("", required=True, rules=(IP,))
 
 
 class HostIP(Object):
@@ -1075,7 +1116,12 @@ class HostPathVolumeSource(Object):
     """"""
 
     path: str = field("", required=True)
-    type: str | None = field()
+    type: str | None = field(
+        "",
+        rules=(
+            OneOf("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"),
+        ),
+    )
 
 
 class ISCSIPersistentVolumeSource(Object):
@@ -1102,7 +1148,7 @@ class ISCSIVolumeSource(Object):
     fs_type: str | None = field()
     initiator_name: str | None = field()
     iqn: str = field("", required=True)
-    iscsi_interface: str | None = field()
+    iscsi_interface: str | None = field("default")
     lun: Int32 = field(0, required=True)
     portals: list[str] = field(default_factory=list, list_type="atomic")
     read_only: bool | None = field()
@@ -1113,7 +1159,7 @@ class ISCSIVolumeSource(Object):
 class ImageVolumeSource(Object):
     """"""
 
-    pull_policy: str | None = field()
+    pull_policy: str | None = field(rules=(OneOf("Always", "IfNotPresent", "Never"),))
     reference: str | None = field()
 
 
@@ -1242,10 +1288,10 @@ class NodePodPreemptionPolicy(Object):
 class Taint(Object):
     """"""
 
-    effect: str = field("", required=True)
-    key: str = field("", required=True)
+    effect: str = field("", required=True, rules=(OneOf("NoSchedule", "PreferNoSchedule", "NoExecute"),))
+    key: str = field("", required=True, rules=(QUALIFIED_NAME,))
     time_added: Time | None = field()
-    value: str | None = field()
+    value: str | None = field(rules=(LABEL_VALUE,))
 
 
 class NodeSpec(Object):
@@ -1254,7 +1300,7 @@ class NodeSpec(Object):
     config_source: NodeConfigSource | None = field()
     external_id: str | None = field()
     pod_cidr: str | None = field()
-    pod_cidrs: list[str] = field(default_factory=list, patch="merge", list_type="set")
+    pod_cidrs: list[str] = field(default_factory=list, patch="merge", list_type="set", rules=(Each(CIDR),))
     pod_preemption_policy: NodePodPreemptionPolicy | None = field()
     provider_id: str | None = field()
     taints: list[Taint] = field(default_factory=list, list_type="atomic")
@@ -1502,7 +1548,7 @@ class PersistentVolumeSpec(Object):
     mount_options: list[str] = field(default_factory=list, list_type="atomic")
     nfs: NFSVolumeSource | None = field()
     node_affinity: VolumeNodeAffinity | None = field()
-    persistent_volume_reclaim_policy: str | None = field()
+    persistent_volume_reclaim_policy: str | None = field("Retain")
     photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = field()
     portworx_volume: PortworxVolumeSource | None = field()
     quobyte: QuobyteVolumeSource | None = field()
@@ -1511,7 +1557,7 @@ class PersistentVolumeSpec(Object):
     storage_class_name: str | None = field()
     storageos: StorageOSPersistentVolumeSource | None = field()
     volume_attributes_class_name: str | None = field()
-    volume_mode: str | None = field()
+    volume_mode: str | None = field("Filesystem")
     vsphere_volume: VsphereVirtualDiskVolumeSource | None = field()
 
 
@@ -1609,14 +1655,14 @@ class PersistentVolumeClaimVolumeSource(Object):
 class PodDNSConfigOption(Object):
     """"""
 
-    name: str | None = field()
+    name: str | None = field(rules=(Given("must not be empty"),))
     value: str | None = field()
 
 
 class PodDNSConfig(Object):
     """"""
 
-    nameservers: list[str] = field(default_factory=list, list_type="atomic")
+    nameservers: list[str] = field(default_factory=list, list_type="atomic", rules=(Each(IP),))
     options: list[PodDNSConfigOption] = field(default_factory=list, list_type="atomic")
     searches: list[str] = field(default_factory=list, list_type="atomic")
 
@@ -1624,13 +1670,13 @@ class PodDNSConfig(Object):
 class PodOS(Object):
     """"""
 
-    name: str = field("", required=True)
+    name: str = field("", required=True, rules=(OneOf("linux", "windows"),))
 
 
 class PodReadinessGate(Object):
     """"""
 
-    condition_type: str = field("", required=True)
+    condition_type: str = field("", required=True, rules=(QUALIFIED_NAME,))
 
 
 class PodResourceClaim(Object):
@@ -1644,7 +1690,7 @@ class PodResourceClaim(Object):
 class PodSchedulingGate(Object):
     """"""
 
-    name: str = field("", required=True)
+    name: str = field("", required=True, rules=(QUALIFIED_NAME,))
 
 
 class PodSchedulingGroup(Object):
@@ -1657,23 +1703,23 @@ class Sysctl(Object):
     """"""
 
     name: str = field("", required=True)
-    value: str = field("", required=True)
+    value: str = field("", required=True, rules=(MayBeEmpty(),))
 
 
 class PodSecurityContext(Object):
     """"""
 
     app_armor_profile: AppArmorProfile | None = field()
-    fs_group: Int64 | None = field()
-    fs_group_change_policy: str | None = field()
-    run_as_group: Int64 | None = field()
+    fs_group: Int64 | None = field(rules=(USER_ID,))
+    fs_group_change_policy: str | None = field(rules=(OneOf("Always", "OnRootMismatch"),))
+    run_as_group: Int64 | None = field(rules=(USER_ID,))
     run_as_non_root: bool | None = field()
-    run_as_user: Int64 | None = field()
-    se_linux_change_policy: str | None = field()
+    run_as_user: Int64 | None = field(rules=(USER_ID,))
+    se_linux_change_policy: str | None = field(rules=(OneOf("MountOption", "Recursive"),))
     se_linux_options: SELinuxOptions | None = field()
     seccomp_profile: SeccompProfile | None = field()
-    supplemental_groups: list[Int64] = field(default_factory=list, list_type="atomic")
-    supplemental_groups_policy: str | None = field()
+    supplemental_groups: list[Int64] = field(default_factory=list, list_type="atomic", rules=(Each(USER_ID),))
+    supplemental_groups_policy: str | None = field(rules=(OneOf("Merge", "Strict"),))
     sysctls: list[Sysctl] = field(default_factory=list, list_type="atomic")
     windows_options: WindowsSecurityContextOptions | None = field()
 
@@ -1681,8 +1727,8 @@ class PodSecurityContext(Object):
 class Toleration(Object):
     """"""
 
-    effect: str | None = field()
-    key: str | None = field()
+    effect: str | None = field(rules=(OneOf("", "NoSchedule", "PreferNoSchedule", "NoExecute"),))
+    key: str | None = field(rules=(QUALIFIED_NAME,))
     operator: str | None = field()
     toleration_seconds: Int64 | None = field()
     value: str | None = field()
@@ -1693,12 +1739,19 @@ class TopologySpreadConstraint(Object):
 
     label_selector: LabelSelector | None = field()
     match_label_keys: list[str] = field(default_factory=list, list_type="atomic")
-    max_skew: Int32 = field(0, required=True)
-    min_domains: Int32 | None = field()
-    node_affinity_policy: str | None = field()
-    node_taints_policy: str | None = field()
-    topology_key: str = field("", required=True)
-    when_unsatisfiable: str = field("", required=True)
+    max_skew: Int32 = field(0, required=True, rules=(AtLeast(1, "must be greater than zero"),))
+    min_domains: Int32 | None = field(rules=(AtLeast(1, "must be greater than zero"),))
+    node_affinity_policy: str | None = field(rules=(OneOf("Honor", "Ignore"),))
+    node_taints_policy: str | None = field(rules=(OneOf("Honor", "Ignore"),))
+    topology_key: str = field(
+        "",
+        required=True,
+        rules=(
+            Given("can not be empty"),
+            QUALIFIED_NAME,
+        ),
+    )
+    when_unsatisfiable: str = field("", required=True, rules=(OneOf("DoNotSchedule", "ScheduleAnyway"),))
 
 
 class PodCertificateProjection(Object):
@@ -1726,7 +1779,9 @@ class ServiceAccountTokenProjection(Object):
     """"""
 
     audience: str | None = field()
-    expiration_seconds: Int64 | None = field()
+    expiration_seconds: Int64 | None = field(
+        3600, rules=(AtLeast(600, "may not specify a duration less than 10 minutes"),)
+    )
     path: str = field("", required=True)
     user: Int64 | None = field()
 
@@ -1745,7 +1800,7 @@ class VolumeProjection(Object):
 class ProjectedVolumeSource(Object):
     """"""
 
-    default_mode: Int32 | None = field()
+    default_mode: Int32 | None = field(420, rules=(FILE_MODE,))
     default_user: Int64 | None = field()
     sources: list[VolumeProjection] = field(default_factory=list, list_type="atomic")
 
@@ -1755,24 +1810,24 @@ class RBDVolumeSource(Object):
 
     fs_type: str | None = field()
     image: str = field("", required=True)
-    keyring: str | None = field()
+    keyring: str | None = field("/etc/ceph/keyring")
     monitors: list[str] = field(default_factory=list, required=True, list_type="atomic")
-    pool: str | None = field()
+    pool: str | None = field("rbd")
     read_only: bool | None = field()
     secret_ref: LocalObjectReference | None = field()
-    user: str | None = field()
+    user: str | None = field("admin")
 
 
 class ScaleIOVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field("xfs")
     gateway: str = field("", required=True)
     protection_domain: str | None = field()
     read_only: bool | None = field()
     secret_ref: LocalObjectReference = field(default_factory=lambda: LocalObjectReference(), required=True)
     ssl_enabled: bool | None = field()
-    storage_mode: str | None = field()
+    storage_mode: str | None = field("ThinProvisioned")
     storage_pool: str | None = field()
     system: str = field("", required=True)
     volume_name: str | None = field()
@@ -1781,7 +1836,7 @@ class ScaleIOVolumeSource(Object):
 class SecretVolumeSource(Object):
     """"""
 
-    default_mode: Int32 | None = field()
+    default_mode: Int32 | None = field(420, rules=(FILE_MODE,))
     default_user: Int64 | None = field()
     items: list[KeyToPath] = field(default_factory=list, list_type="atomic")
     optional: bool | None = field()
@@ -1820,7 +1875,7 @@ class Volume(Object):
     host_path: HostPathVolumeSource | None = field()
     image: ImageVolumeSource | None = field()
     iscsi: ISCSIVolumeSource | None = field()
-    name: str = field("", required=True)
+    name: str = field("", required=True, rules=(DNS_LABEL,))
     nfs: NFSVolumeSource | None = field()
     persistent_volume_claim: PersistentVolumeClaimVolumeSource | None = field()
     photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = field()
@@ -1837,7 +1892,7 @@ class Volume(Object):
 class PodSpec(Object):
     """"""
 
-    active_deadline_seconds: Int64 | None = field()
+    active_deadline_seconds: Int64 | None = field(rules=(Range(1, 2**31 - 1),))
     affinity: Affinity | None = field()
     automount_service_account_token: bool | None = field()
     containers: list[Container] = field(
@@ -1849,7 +1904,9 @@ class PodSpec(Object):
         list_map_keys=("name",),
     )
     dns_config: PodDNSConfig | None = field()
-    dns_policy: str | None = field()
+    dns_policy: str | None = field(
+        "ClusterFirst", rules=(OneOf("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),)
+    )
     enable_service_links: bool | None = field()
     ephemeral_containers: list[EphemeralContainer] = field(
         default_factory=list, merge_key="name", patch="merge", list_type="map", list_map_keys=("name",)
@@ -1864,7 +1921,7 @@ class PodSpec(Object):
     host_network: bool | None = field()
     host_pid: bool | None = field()
     host_users: bool | None = field()
-    hostname: str | None = field()
+    hostname: str | None = field(rules=(DNS_LABEL,))
     hostname_override: str | None = field()
     image_pull_secrets: list[LocalObjectReference] = field(
         default_factory=list, merge_key="name", patch="merge", list_type="map", list_map_keys=("name",)
@@ -1872,13 +1929,13 @@ class PodSpec(Object):
     init_containers: list[Container] = field(
         default_factory=list, merge_key="name", patch="merge", list_type="map", list_map_keys=("name",)
     )
-    node_name: str | None = field()
-    node_selector: dict[str, str] = field(default_factory=dict, map_type="atomic")
+    node_name: str | None = field(rules=(SUBDOMAIN,))
+    node_selector: dict[str, str] = field(default_factory=dict, map_type="atomic", rules=(Labels(),))
     os: PodOS | None = field()
     overhead: dict[str, Quantity] = field(default_factory=dict)
-    preemption_policy: str | None = field()
+    preemption_policy: str | None = field(rules=(OneOf("Never", "PreemptLowerPriority"),))
     priority: Int32 | None = field()
-    priority_class_name: str | None = field()
+    priority_class_name: str | None = field(rules=(SUBDOMAIN,))
     readiness_gates: list[PodReadinessGate] = field(default_factory=list, list_type="atomic")
     resource_claims: list[PodResourceClaim] = field(
         default_factory=list,
@@ -1888,20 +1945,20 @@ class PodSpec(Object):
         list_map_keys=("name",),
     )
     resources: ResourceRequirements | None = field()
-    restart_policy: str | None = field()
-    runtime_class_name: str | None = field()
-    scheduler_name: str | None = field()
+    restart_policy: str | None = field("Always", rules=(OneOf("Always", "OnFailure", "Never"),))
+    runtime_class_name: str | None = field(rules=(SUBDOMAIN,))
+    scheduler_name: str | None = field("default-scheduler")
     scheduling_gates: list[PodSchedulingGate] = field(
         default_factory=list, merge_key="name", patch="merge", list_type="map", list_map_keys=("name",)
     )
     scheduling_group: PodSchedulingGroup | None = field()
-    security_context: PodSecurityContext | None = field()
+    security_context: PodSecurityContext | None = field(default_factory=lambda: PodSecurityContext())
     service_account: str | None = field()
-    service_account_name: str | None = field()
+    service_account_name: str | None = field(rules=(SUBDOMAIN,))
     set_hostname_as_fqdn: bool | None = field(alias="setHostnameAsFQDN")
     share_process_namespace: bool | None = field()
-    subdomain: str | None = field()
-    termination_grace_period_seconds: Int64 | None = field()
+    subdomain: str | None = field(rules=(DNS_LABEL,))
+    termination_grace_period_seconds: Int64 | None = field(30, rules=(NON_NEGATIVE,))
     tolerations: list[Toleration] = field(default_factory=list, list_type="atomic")
     topology_spread_constraints: list[TopologySpreadConstraint] = field(
         default_factory=list,
@@ -2142,18 +2199,18 @@ class Secret(KubeObject):
     data: dict[str, str] = field(default_factory=dict)
     immutable: bool | None = field()
     string_data: dict[str, str] = field(default_factory=dict)
-    type: str | None = field()
+    type: str | None = field("Opaque")
 
 
 class ServicePort(Object):
     """"""
 
     app_protocol: str | None = field()
-    name: str | None = field()
-    node_port: Int32 | None = field()
-    port: Int32 = field(0, required=True)
-    protocol: str | None = field()
-    target_port: IntOrString | None = field()
+    name: str | None = field(rules=(DNS_LABEL,))
+    node_port: Int32 | None = field(rules=(Range(0, 65535, "must be between 1 and 65535, inclusive"),))
+    port: Int32 = field(0, required=True, rules=(PORT,))
+    protocol: str | None = field("TCP", rules=(OneOf("SCTP", "TCP", "UDP"),))
+    target_port: IntOrString | None = field(rules=(OptionalPortOrName(),))
 
 
 class SessionAffinityConfig(Object):
@@ -2168,16 +2225,16 @@ class ServiceSpec(Object):
     allocate_load_balancer_node_ports: bool | None = field()
     cluster_ip: str | None = field()
     cluster_ips: list[str] = field(default_factory=list, list_type="atomic")
-    external_ips: list[str] = field(default_factory=list, list_type="atomic")
+    external_ips: list[str] = field(default_factory=list, list_type="atomic", rules=(Each(IP),))
     external_name: str | None = field()
-    external_traffic_policy: str | None = field()
+    external_traffic_policy: str | None = field(rules=(OneOf("Cluster", "Local"),))
     health_check_node_port: Int32 | None = field()
-    internal_traffic_policy: str | None = field()
-    ip_families: list[str] = field(default_factory=list, list_type="atomic")
-    ip_family_policy: str | None = field()
+    internal_traffic_policy: str | None = field(rules=(OneOf("Cluster", "Local"),))
+    ip_families: list[str] = field(default_factory=list, list_type="atomic", rules=(Each(OneOf("IPv4", "IPv6")),))
+    ip_family_policy: str | None = field(rules=(OneOf("PreferDualStack", "RequireDualStack", "SingleStack"),))
     load_balancer_class: str | None = field()
     load_balancer_ip: str | None = field()
-    load_balancer_source_ranges: list[str] = field(default_factory=list, list_type="atomic")
+    load_balancer_source_ranges: list[str] = field(default_factory=list, list_type="atomic", rules=(Each(CIDR),))
     ports: list[ServicePort] = field(
         default_factory=list,
         merge_key="port",
@@ -2189,11 +2246,11 @@ class ServiceSpec(Object):
         ),
     )
     publish_not_ready_addresses: bool | None = field()
-    selector: dict[str, str] = field(default_factory=dict, map_type="atomic")
-    session_affinity: str | None = field()
+    selector: dict[str, str] = field(default_factory=dict, map_type="atomic", rules=(Labels(),))
+    session_affinity: str | None = field("None", rules=(OneOf("ClientIP", "None"),))
     session_affinity_config: SessionAffinityConfig | None = field()
-    traffic_distribution: str | None = field()
-    type: str | None = field()
+    traffic_distribution: str | None = field(rules=(OneOf("PreferClose", "PreferSameZone", "PreferSameNode"),))
+    type: str | None = field("ClusterIP", rules=(OneOf("ClusterIP", "ExternalName", "LoadBalancer", "NodePort"),))
 
 
 class ServiceStatus(Object):

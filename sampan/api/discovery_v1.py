@@ -5,6 +5,7 @@ from __future__ import annotations
 from sampan.api.base import Int32, KubeObject, Object, field
 from sampan.api.core_v1 import ObjectReference
 from sampan.api.meta_v1 import ObjectMeta
+from sampan.api.rules import DNS_LABEL, PORT, SUBDOMAIN, AtMost, OneOf
 
 
 class EndpointConditions(Object):
@@ -30,19 +31,19 @@ class ForZone(Object):
 class EndpointHints(Object):
     """"""
 
-    for_nodes: list[ForNode] = field(default_factory=list, list_type="atomic")
-    for_zones: list[ForZone] = field(default_factory=list, list_type="atomic")
+    for_nodes: list[ForNode] = field(default_factory=list, list_type="atomic", rules=(AtMost(8),))
+    for_zones: list[ForZone] = field(default_factory=list, list_type="atomic", rules=(AtMost(8),))
 
 
 class Endpoint(Object):
     """"""
 
-    addresses: list[str] = field(default_factory=list, required=True, list_type="set")
+    addresses: list[str] = field(default_factory=list, required=True, list_type="set", rules=(AtMost(100),))
     conditions: EndpointConditions | None = field()
     deprecated_topology: dict[str, str] = field(default_factory=dict)
     hints: EndpointHints | None = field()
-    hostname: str | None = field()
-    node_name: str | None = field()
+    hostname: str | None = field(rules=(DNS_LABEL,))
+    node_name: str | None = field(rules=(SUBDOMAIN,))
     target_ref: ObjectReference | None = field()
     zone: str | None = field()
 
@@ -51,9 +52,9 @@ class EndpointPort(Object):
     """"""
 
     app_protocol: str | None = field()
-    name: str | None = field()
-    port: Int32 | None = field()
-    protocol: str | None = field()
+    name: str | None = field("", rules=(DNS_LABEL,))
+    port: Int32 | None = field(rules=(PORT,))
+    protocol: str | None = field("TCP", rules=(OneOf("SCTP", "TCP", "UDP"),))
 
 
 class EndpointSlice(KubeObject):
@@ -64,6 +65,6 @@ class EndpointSlice(KubeObject):
     api_version: str = field("discovery.k8s.io/v1")
     kind: str = field("EndpointSlice")
     metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    address_type: str = field("", required=True)
-    endpoints: list[Endpoint] = field(default_factory=list, list_type="atomic")
-    ports: list[EndpointPort] = field(default_factory=list, list_type="atomic")
+    address_type: str = field("", required=True, rules=(OneOf("FQDN", "IPv4", "IPv6"),))
+    endpoints: list[Endpoint] = field(default_factory=list, list_type="atomic", rules=(AtMost(1000),))
+    ports: list[EndpointPort] = field(default_factory=list, list_type="atomic", rules=(AtMost(100),))

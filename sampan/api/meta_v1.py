@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sampan.api.base import JSON, Int32, Int64, KubeObject, Object, Time, field
+from sampan.api.rules import Annotations, Each, Elsewhere, Labels, MayBeEmpty, Requirement
 
 
 class GroupVersionForDiscovery(Object):
@@ -125,16 +126,18 @@ class FieldSelectorRequirement(Object):
 class LabelSelectorRequirement(Object):
     """"""
 
-    key: str = field("", required=True)
-    operator: str = field("", required=True)
+    key: str = field("", required=True, rules=(MayBeEmpty(),))
+    operator: str = field("", required=True, rules=(MayBeEmpty(),))
     values: list[str] = field(default_factory=list, list_type="atomic")
 
 
 class LabelSelector(Object):
     """"""
 
-    match_expressions: list[LabelSelectorRequirement] = field(default_factory=list, list_type="atomic")
-    match_labels: dict[str, str] = field(default_factory=dict)
+    match_expressions: list[LabelSelectorRequirement] = field(
+        default_factory=list, list_type="atomic", rules=(Each(Requirement()),)
+    )
+    match_labels: dict[str, str] = field(default_factory=dict, rules=(Labels(),))
 
 
 class ShardInfo(Object):
@@ -179,19 +182,24 @@ class OwnerReference(Object):
 class ObjectMeta(Object):
     """"""
 
-    annotations: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict, rules=(Annotations(),))
     creation_timestamp: Time | None = field()
     deletion_grace_period_seconds: Int64 | None = field()
     deletion_timestamp: Time | None = field()
     finalizers: list[str] = field(default_factory=list, patch="merge", list_type="set")
     generate_name: str | None = field()
     generation: Int64 | None = field()
-    labels: dict[str, str] = field(default_factory=dict)
-    managed_fields: list[ManagedFieldsEntry] = field(default_factory=list, list_type="atomic")
+    labels: dict[str, str] = field(default_factory=dict, rules=(Labels(),))
+    managed_fields: list[ManagedFieldsEntry] = field(default_factory=list, list_type="atomic", rules=(Elsewhere(),))
     name: str | None = field()
     namespace: str | None = field()
     owner_references: list[OwnerReference] = field(
-        default_factory=list, merge_key="uid", patch="merge", list_type="map", list_map_keys=("uid",)
+        default_factory=list,
+        merge_key="uid",
+        patch="merge",
+        list_type="map",
+        list_map_keys=("uid",),
+        rules=(Elsewhere(),),
     )
     resource_version: str | None = field()
     self_link: str | None = field()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sampan.api.base import Int32, Int64, IntOrString, KubeObject, Object, Time, field
 from sampan.api.meta_v1 import Condition, DeleteOptions, LabelSelector, ObjectMeta
+from sampan.api.rules import CountOrPercent, OneOf
 
 
 class Eviction(KubeObject):
@@ -20,10 +21,10 @@ class Eviction(KubeObject):
 class PodDisruptionBudgetSpec(Object):
     """"""
 
-    max_unavailable: IntOrString | None = field()
-    min_available: IntOrString | None = field()
+    max_unavailable: IntOrString | None = field(rules=(CountOrPercent(),))
+    min_available: IntOrString | None = field(rules=(CountOrPercent(),))
     selector: LabelSelector | None = field(patch="replace")
-    unhealthy_pod_eviction_policy: str | None = field()
+    unhealthy_pod_eviction_policy: str | None = field(rules=(OneOf("AlwaysAllow", "IfHealthyBudget"),))
 
 
 class PodDisruptionBudgetStatus(Object):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sampan.api.base import Int32, KubeObject, field
 from sampan.api.meta_v1 import ObjectMeta
+from sampan.api.rules import Given, OneOf
 
 
 class PriorityClass(KubeObject):
@@ -16,5 +17,5 @@ class PriorityClass(KubeObject):
     metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
     description: str | None = field()
     global_default: bool | None = field()
-    preemption_policy: str | None = field()
-    value: Int32 | None = field()
+    preemption_policy: str | None = field("PreemptLowerPriority", rules=(OneOf("Never", "PreemptLowerPriority"),))
+    value: Int32 | None = field(rules=(Given(),))
