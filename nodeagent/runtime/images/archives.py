@@ -216,16 +216,15 @@ def _staged(intake: Intake, source: Readable, space: Path, where: str) -> _Stage
     return _Staged(files, links, where)
 
 
-def _load(intake: Intake, contents: Contents, where: str, name: str | None, progress: Progress | None) ->
-list[Loaded]: say = progress or (lambda line: None)
+def _load(intake: Intake, contents: Contents, where: str, name: str | None, progress: Progress | None) -> list[Loaded]:
+    say = progress or (lambda line: None)
     if contents.has("index.json") and contents.has("oci-layout"):
         images = _oci_images(intake, contents, where)
     elif contents.has("manifest.json"):
         images = _docker_images(intake, contents, where)
     else:
         raise FormatError(
-            where, "is neither an OCI layout (index.json) nor a `docker save` archive (manifest.json)", "save it
-            again"
+            where, "is neither an OCI layout (index.json) nor a `docker save` archive (manifest.json)", "save it again"
         )
     found = list(images)
     if not found:

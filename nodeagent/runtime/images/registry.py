@@ -131,7 +131,7 @@ class _Download:
         staging = self._intake.layout.scratch("blob")
         hashed, count = hashlib.sha256(), 0
         try:
-            with open(staging, "xb") as file:
+            with staging.open("xb") as file:
                 attempt = 0
                 while True:
                     before = count
@@ -210,7 +210,7 @@ async def push(
             place = await session.send("POST", "blobs/uploads/", b"", expect=(202,))
             address = urljoin(place.address, place.location)
             address += ("&" if "?" in address else "?") + f"digest={blob.digest}"
-            with open(store.blob(blob.digest), "rb") as file:
+            with store.blob(blob.digest).open("rb") as file:
                 await session.send("PUT", address, file, size=blob.size, expect=(201,))
         await session.send(
             "PUT",

@@ -157,8 +157,7 @@ class _Builder:
                 stages.append(self._from(instruction, stages))
             elif stages:
                 if instruction.name == "ONBUILD":
-                    raise instruction.wrong("is not supported", "write the instruction in the Dockerfiles that need
-                    it")
+                    raise instruction.wrong("is not supported", "write the instruction in the Dockerfiles that need it")
                 stages[-1].steps.append(instruction)
             elif instruction.name == "ARG":
                 self._declare(instruction, self.globals, self.globals)
@@ -260,11 +259,10 @@ class _Builder:
     def _finish(self, last: _Stage, tags: Sequence[str]) -> str:
         if not last.layers:
             self._layer(last, [], step_key("empty", self.epoch), last.instruction)
-        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.epoch))
         document: dict[str, Any] = {
             "architecture": self.platform.architecture,
             "os": "linux",
-            "created": created,
+            "created": self._created(),
             "config": last.config,
             "rootfs": {"type": "layers", "diff_ids": [diff_id for _, diff_id in last.layers]},
             "history": last.history,
@@ -298,9 +296,11 @@ class _Builder:
             case _:
                 self._tell(instruction)
                 self._configure(here, instruction, variables, config)
-        step = {"created_by": str(instruction), "created": time.strftime("%Y-%m-%dT%H:%M:%SZ",
-        time.gmtime(self.epoch))} here.history.append(step if len(here.layers) > before else {**step, "empty_layer":
-        True})
+        step = {"created_by": str(instruction), "created": self._created()}
+        here.history.append(step if len(here.layers) > before else {**step, "empty_layer": True})
+
+    def _created(self) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.epoch))
 
     def _configure(
         self, here: _Stage, instruction: Instruction, variables: dict[str, str], config: stage.Config
@@ -413,8 +413,10 @@ class _Builder:
         archives = [f for f in found if instruction.name == "ADD" and f[1].is_file and _is_archive(f[1].path)]
         follow = instruction.flag("link") is None
         plain = [f for f in found if f not in archives]
-        items = copying.plan(plain, inline, source, target, view, attributes, follow=follow) if plain or inline else
-        [] for _, archive in archives:
+        items: list[Item] = []
+        if plain or inline:
+            items = copying.plan(plain, inline, source, target, view, attributes, follow=follow)
+        for _, archive in archives:
             tree = copying.Source(MergedView([self._unpack(archive.path)]), archive.path, owned=True)
             everything = copying.find_sources(tree, ["."])
             more = copying.plan(everything, [], tree, target.rstrip("/") + "/", view, attributes, follow=follow)

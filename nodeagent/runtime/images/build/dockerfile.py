@@ -17,8 +17,10 @@ _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*\Z")
 _HEREDOC = re.compile(r"<<(-?)(?:([\"'])([A-Za-z_][A-Za-z0-9_.]*)\2|([A-Za-z_][A-Za-z0-9_.]*))")
 _WITH_HEREDOCS = frozenset({"RUN", "COPY", "ADD"})
 KNOWN = frozenset(
-    ("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER")
-    + ("ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
+    {
+        *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"),
+        *("ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+    }
 )
 _FLAGS = {
     "FROM": {"platform"},
