@@ -82,15 +82,18 @@ class SchedulingQueue:
         return dict(self._counts)
 
     def add(self, pod: Waiting) -> None:
-        """A pod begins to wait, or one that waits now asks for something else: it is looked at at once."""
+        """A pod begins to wait, or one that waits now asks for something else: it is looked at soon."""
         entry = self._entries.get(pod.uid)
         if entry is None:
             entry = self._entries[pod.uid] = Entry(pod, State.TAKEN, self._clock.monotonic())
             self._counts[State.TAKEN] += 1
-        entry.pod = pod
-        entry.refused_by = frozenset()
-        if entry.state is State.UNSCHEDULABLE or not entry.attempts:
             self._activate(entry)
+            return
+        entry.pod = pod
+        if entry.state is State.UNSCHEDULABLE:
+            self._back_off(entry)
+        elif entry.state is State.ACTIVE:
+            self._activate(entry)  # its priority may be another
 
     def refresh(self, pod: Waiting) -> None:
         """A waiting pod is a new object but asks for the same."""

@@ -1,0 +1,168 @@
+"""Telling the API server what was decided: bindings, statuses, evictions. Each call is a task; failures come back.
+
+Always: a placement is assumed from the moment it is made until the watch confirms it or the API server refuses it.
+Elsewhere: the decisions (place.py, preempt.py), what becomes of a pod whose binding failed (scheduler.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from sampan.api.core_v1 import Pod, PodCondition
+from sampan.client import Client, PatchKind, Unreachable
+from sampan.clock import Clock
+from sampan.errors import ApiError, SampanError
+from sampan.kinds import PODS
+from sampan.logs import fields
+from scheduler.columns import Placed
+from scheduler.place import Placement, Waiting
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 64
+"""Calls in flight."""
+MOST_OUTSTANDING = 1024
+"""Placements that may wait for their call; then the scheduler waits too."""
+
+
+class Calls:
+    """Runs calls concurrently, bounded. Use as an async context manager: leaving it cancels what is left."""
+
+    def __init__(self, at_once: int = AT_ONCE, outstanding: int = MOST_OUTSTANDING) -> None:
+        self._gate = asyncio.Semaphore(at_once)
+        self._room = asyncio.Semaphore(outstanding)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Calls:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def start(self, call: Coroutine[Any, Any, None]) -> None:
+        """Run a call that handles its own errors; waits while too many are outstanding."""
+        try:
+            await self._room.acquire()
+        except BaseException:
+            call.close()
+            raise
+        task = asyncio.create_task(self._run(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, call: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with self._gate:
+                await call
+        except Exception:  # the edge of one call: a bug in it must not stop the others
+            log.exception("a call failed")
+        finally:
+            call.close()
+            self._room.release()
+
+
+async def bind(client: Client, placement: Placement, failed: Callable[[Placement, SampanError], None]) -> bool:
+    """Bind a pod to its node through the binding subresource. Returns whether it is bound; else calls `failed`."""
+    pod = placement.pod
+    body = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": placement.node},
+    }
+    try:
+        await client.request("POST", PODS.path(pod.namespace, pod.name, "binding"), body=orjson.dumps(body))
+        return True
+    except ApiError as error:
+        failed(placement, error)
+    except Unreachable as error:
+        # Nobody knows whether it was carried out.
+        if not await _is_bound(client, placement):
+            failed(placement, error)
+        else:
+            return True
+    except SampanError as error:
+        failed(placement, error)
+    return False
+
+
+async def _is_bound(client: Client, placement: Placement) -> bool:
+    try:
+        found = await client.get(PODS, placement.pod.name, placement.pod.namespace)
+    except SampanError:
+        return False
+    return found.metadata.uid == placement.pod.uid and found.spec.node_name == placement.node
+
+
+def unscheduled_patch(pod: Pod, message: str, nominated: str | None, now: datetime) -> dict[str, Any] | None:
+    """The status patch that says why a pod has no node, None when the pod says so already.
+
+    `nominated`: the node on which room is being made; "" clears it, None leaves it as it is.
+    """
+    status: dict[str, Any] = {}
+    old = next((one for one in pod.status.conditions if one.type == "PodScheduled"), None)
+    if old is None or (old.status, old.reason, old.message) != ("False", "Unschedulable", message):
+        same = old is not None and old.status == "False" and old.last_transition_time is not None
+        since = old.last_transition_time if same and old is not None else now
+        condition = PodCondition(
+            type="PodScheduled",
+            status="False",
+            reason="Unschedulable",
+            message=message,
+            last_transition_time=since,
+            observed_generation=pod.metadata.generation,
+        )
+        status["conditions"] = [condition.to_json()]
+    if nominated is not None and nominated != (pod.status.nominated_node_name or ""):
+        status["nominatedNodeName"] = nominated or None
+    return {"metadata": {"uid": pod.metadata.uid}, "status": status} if status else None
+
+
+async def patch_status(client: Client, pod: Waiting, patch: dict[str, Any]) -> bool:
+    """Patch a pod's status. A pod that is gone is no error; other failures are logged and given up."""
+    try:
+        await client.patch(
+            PODS, pod.name, patch, namespace=pod.namespace, kind=PatchKind.STRATEGIC, subresource="status"
+        )
+        return True
+    except SampanError as error:
+        if not (isinstance(error, ApiError) and (error.is_not_found or error.is_conflict)):
+            log.warning("can't write a pod's status", extra=fields(pod=f"{pod.namespace}/{pod.name}", error=error))
+        return False
+
+
+async def evict(client: Client, victim: Placed, scheduler: str, clock: Clock) -> bool:
+    """Delete a victim with its grace period, saying why in its DisruptionTarget condition (KEP-3329).
+
+    Returns whether it is going, or gone.
+    """
+    condition = PodCondition(
+        type="DisruptionTarget",
+        status="True",
+        reason="PreemptionByScheduler",
+        message=f"{scheduler}: preempting to accommodate a higher priority pod",
+        last_transition_time=clock.now(),
+    )
+    patch = {"metadata": {"uid": victim.uid}, "status": {"conditions": [condition.to_json()]}}
+    try:
+        await client.patch(
+            PODS, victim.name, patch, namespace=victim.namespace, kind=PatchKind.STRATEGIC, subresource="status"
+        )
+        await client.delete(PODS, victim.name, victim.namespace, uid=victim.uid)
+    except ApiError as error:
+        if error.is_not_found or error.is_conflict:
+            return True
+        log.warning("can't evict a pod", extra=fields(pod=f"{victim.namespace}/{victim.name}", error=error))
+        return False
+    except SampanError as error:
+        log.warning("can't evict a pod", extra=fields(pod=f"{victim.namespace}/{victim.name}", error=error))
+        return False
+    return True
