@@ -126,7 +126,11 @@ class Server(Protocol):
         subresource: str = "",
         user: User | None = None,
     ) -> Json:
-        """Read, change, write, again on a conflict, by the whole write path. Raises ApiError and what change does."""
+        """Read, change, write, again on a conflict, by the whole write path. Raises ApiError and what change does.
+
+        With a subresource other than `status` the strategy's prepare_update and validate_update are left out: the
+        subresource (binding, finalize, ephemeralcontainers) answers for what it changes.
+        """
 
     async def delete(
         self, resource: Resource[Any], namespace: str, name: str, options: DeleteOptions, *, user: User | None = None
@@ -205,6 +209,10 @@ class Strategy(Generic[M]):
     """DELETE answers the object instead of a Status, even when it is gone at once."""
     grace: Callable[[M, DeleteOptions], int | None] = _nothing
     """Seconds that a deleted object stays to end in order. None: the kind has no graceful deletion. 0: at once."""
+    prepare_delete: Callable[[M, Context], None] = _nothing
+    """Runs once, when deletionTimestamp is set on an object that stays a while (a namespace becomes Terminating)."""
+    held: Callable[[M], bool] = lambda _: False
+    """Whether something besides metadata.finalizers keeps a deleted object (a namespace's spec.finalizers)."""
     ttl_seconds: Callable[[Server], int] | None = None
     """When objects expire by an etcd lease (events)."""
     before_create: Callable[[M, Context], Awaitable[None]] = _no_action

@@ -1,0 +1,487 @@
+"""A request's way through the rooms: HTTP and negotiation, authentication, authorization, then the verb.
+
+Elsewhere: what a verb does (lists.py, watches.py, writes.py, deletion.py), paths that are no resource (pages.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from apiserver import lists, metrics, tables, writes
+from apiserver.core import Core
+from apiserver.decode import bad, clean, loads, typed
+from apiserver.deletion import delete, read_options
+from apiserver.http.connection import Connection
+from apiserver.http.request import Asked, understand
+from apiserver.http.response import compressed, of_error, respond
+from apiserver.kind import Answer, AnyKind, Attempt, Call, Context, Json, Subresource, User
+from apiserver.matching import Match, view
+from apiserver.negotiate import JSON, PLAIN, Form, encode, media_type, negotiate, unsupported
+from apiserver.patching import proposal
+from apiserver.registry import storage_key, storage_name, storage_path
+from apiserver.ring import Item
+from apiserver.scale import SCALE, read_scale, scale_change, to_scale
+from apiserver.statuses import no_such_path, not_allowed, not_found
+from apiserver.watches import watch
+from apiserver.writes import Body, Written
+from sampan.errors import ApiError, FieldError, InvalidError, Reason
+
+log = logging.getLogger(__name__)
+
+MOST_BODY = 3 * 1024 * 1024
+REQUEST_SECONDS = 60.0
+MOST_READING = 400
+MOST_WRITING = 200
+READING = ("get", "list")
+VALIDATIONS = ("Ignore", "Warn", "Strict")
+
+
+class Authenticator(Protocol):
+    """Who asks."""
+
+    async def __call__(self, request: web.BaseRequest) -> User | None:
+        """None for nobody in particular. Raises ApiError 401 for credentials that are no good."""
+
+
+class Authorizer(Protocol):
+    """Whether they may."""
+
+    async def __call__(self, user: User, asked: Asked) -> None:
+        """Raises ApiError 403."""
+
+
+class Pages(Protocol):
+    """The paths that are no resource."""
+
+    async def __call__(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
+        """Raises ApiError 404."""
+
+    def is_public(self, path: str) -> bool:
+        """Whether anybody may ask it."""
+
+
+class App:
+    """The whole server, as one function of a request."""
+
+    def __init__(self, core: Core, authenticate: Authenticator, authorize: Authorizer, pages: Pages) -> None:
+        self.core = core
+        self._authenticate, self._authorize, self._pages = authenticate, authorize, pages
+        self._in_flight = {"readOnly": 0, "mutating": 0}
+        self._verbs: dict[str, Callable[[Request], Awaitable[web.StreamResponse]]] = {
+            "get": _get,
+            "list": _list,
+            "watch": _watch,
+            "create": _create,
+            "update": _update,
+            "patch": _patch,
+            "delete": _delete,
+            "deletecollection": _delete_collection,
+        }
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
+        started = time.perf_counter()
+        connection = request.protocol
+        if isinstance(connection, Connection):
+            connection.asked()
+        asked = understand(request.method, request.raw_path)
+        try:
+            response = await self._answer(request, asked)
+        except ApiError as error:
+            response = of_error(error)
+        except (ConnectionResetError, TimeoutError) as error:
+            if isinstance(error, TimeoutError):
+                response = of_error(
+                    ApiError(504, Reason.TIMEOUT, "Timeout: request did not complete within the allotted timeout")
+                )
+            else:
+                raise
+        except Exception as error:  # the server's edge: a bug in one request must not end the connection silently
+            log.exception("a request failed: %s %s", request.method, asked.path)
+            response = of_error(
+                ApiError(500, Reason.INTERNAL_ERROR, f"Internal error occurred: {type(error).__name__}: {error}")
+            )
+        metrics.REQUESTS.labels(asked.verb, asked.plural, response.status).inc()
+        if asked.verb != "watch":
+            metrics.SECONDS.labels(asked.verb).observe(time.perf_counter() - started)
+        return response
+
+    async def _answer(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
+        public = not asked.plural and self._pages.is_public(asked.path)
+        user = await self._authenticate(request)
+        if user is None and not public:
+            raise ApiError(401, Reason.UNAUTHORIZED, "Unauthorized")
+        if user is not None and not public:
+            await self._authorize(user, asked)
+        if asked.long_running:
+            return await self._dispatch(request, asked, user)
+        group = "readOnly" if request.method == "GET" else "mutating"
+        if self._in_flight[group] >= (MOST_READING if group == "readOnly" else MOST_WRITING):
+            raise ApiError(
+                429,
+                Reason.TOO_MANY_REQUESTS,
+                "Too many requests, please try again later.",
+                headers={"Retry-After": "1"},
+            )
+        self._in_flight[group] += 1
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await self._dispatch(request, asked, user)
+        finally:
+            self._in_flight[group] -= 1
+
+    async def _dispatch(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
+        if not asked.plural or user is None:
+            return await self._pages(request, asked, user)
+        kind = self.core.registry.find(asked.group, asked.version, asked.plural)
+        if kind is None:
+            return await self._pages(request, asked, user)
+        if request.method in ("HEAD", "OPTIONS") or asked.verb not in self._verbs:
+            raise not_allowed(request.method)
+        if kind.resource.namespaced and not asked.namespace and (asked.name or asked.verb == "create"):
+            raise no_such_path() if kind.stored else not_allowed(request.method)
+        if not kind.resource.namespaced and asked.namespace:
+            raise no_such_path()
+        return await self._verbs[asked.verb](Request(self.core, kind, asked, user, request))
+
+
+class Request:
+    """What a verb works with."""
+
+    def __init__(self, core: Core, kind: AnyKind, asked: Asked, user: User, http: web.BaseRequest) -> None:
+        self.core, self.kind, self.asked, self.user, self.http = core, kind, asked, user, http
+        self.warnings: list[str] = []
+        accept = http.headers.get("Accept", "")
+        self.form: Form = PLAIN if accept in ("", "*/*", JSON) else negotiate(accept)
+        self.pretty = asked.query.get("pretty", "") in ("true", "1")
+
+    @property
+    def include(self) -> str:
+        """How much of an object comes along with a table's row."""
+        return self.asked.query.get("includeObject", "Metadata")
+
+    def context(self) -> Context:
+        """What strategies are told."""
+        asked = self.asked
+        dry_run = asked.query.get("dryRun", "")
+        if dry_run not in ("", "All"):
+            error = FieldError.not_supported("dryRun", [dry_run], ("All",))
+            raise InvalidError("Options", "meta.k8s.io", "", [error])
+        return self.core.context(self.user, asked.namespace, dry_run=bool(dry_run), warn=self.warnings.append)
+
+    async def read(self) -> bytes:
+        """The body. Raises ApiError 413."""
+        http = self.http
+        length = http.content_length
+        if length is not None and length > MOST_BODY:
+            raise too_large()
+        if not http.can_read_body:
+            return b""
+        parts: list[bytes] = []
+        size = 0
+        while data := await http.content.readany():
+            size += len(data)
+            if size > MOST_BODY:
+                raise too_large()
+            parts.append(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def value(self) -> tuple[Any, bytes | None, list[str]]:
+        """The decoded body, None when it is empty. Raises ApiError 400, 413, 415."""
+        media = media_type(self.http.headers.get("Content-Type", ""))
+        data = await self.read()
+        return loads(data, media) if data.strip() else (None, None, [])
+
+    async def body(self) -> Body:
+        """The body of a write. Raises ApiError."""
+        value, text, complaints = await self.value()
+        if not isinstance(value, dict):
+            raise bad("the body of the request is no object" if value is not None else "the request has no body")
+        return Body(value, text, tuple(complaints), self.validation())
+
+    def validation(self) -> str:
+        """fieldValidation. Raises ApiError 422."""
+        asked = self.asked.query.get("fieldValidation", "") or "Warn"
+        if asked not in VALIDATIONS:
+            error = FieldError.not_supported("fieldValidation", asked, VALIDATIONS)
+            raise InvalidError("Options", "meta.k8s.io", "", [error])
+        return asked
+
+    async def item(self, item: Item, code: int = 200) -> web.Response:
+        """An object in the asked form."""
+        seen = view(self.kind, item)
+        if self.form.plain and not self.pretty:
+            return respond(seen.bytes, code, JSON, self.warnings)
+        return await self.plain(tables.one(self.kind, seen.value, self.form, self.include, self.core.clock.now()), code)
+
+    async def plain(self, value: Any, code: int = 200) -> web.Response:
+        """A value in the asked media type."""
+        return respond(encode(value, self.form.media, self.pretty) + b"\n", code, self.form.media, self.warnings)
+
+    def subresource(self) -> Subresource | None:
+        """The named subresource that is asked. Raises ApiError 404 if there is none of the name."""
+        name, kind = self.asked.subresource, self.kind
+        if not name or (name == "status" and kind.status) or (name == "scale" and kind.scale):
+            return None
+        found = next((one for one in kind.subresources if one.name == name), None)
+        if found is None:
+            raise no_such_path()
+        return found
+
+    def current(self) -> Item:
+        """The object as the cache has it. Raises ApiError 404."""
+        kind, asked = self.kind, self.asked
+        path = storage_path(kind.storage, asked.namespace, asked.name)
+        item = self.core.cache.shelf(storage_name(kind.storage)).items.get(path)
+        if item is None:
+            raise not_found(kind.resource, asked.name)
+        return item
+
+
+def too_large() -> ApiError:
+    """413 for a body."""
+    return ApiError(
+        413, Reason.TOO_LARGE, f"Request entity too large: limit is {MOST_BODY}", headers={"Connection": "close"}
+    )
+
+
+async def _call(request: Request, found: Subresource | None) -> web.StreamResponse:
+    """Hand a request to a named subresource, or to a kind that is not stored."""
+    kind, asked = request.kind, request.asked
+    verbs = found.verbs if found else kind.verbs
+    if asked.verb not in verbs:
+        raise not_allowed(request.http.method)
+    context = request.context()
+    value: Any = None
+    if not (found and found.connect) and request.http.method != "GET":
+        value, text, complaints = await request.value()
+        model = found.model if found else kind.resource.model
+        if value is not None and model is not None and asked.verb != "patch":
+            if not isinstance(value, dict):
+                raise bad("the body of the request is no object")
+            complaints += clean(value, model, text)
+            if complaints and request.validation() == "Strict":
+                raise bad(f"strict decoding error: {', '.join(complaints)}")
+            request.warnings.extend(complaints)
+            typed(value, model)
+    call = Call(
+        request.core,
+        kind,
+        asked.verb,
+        asked.namespace,
+        asked.name,
+        asked.subresource,
+        asked.rest,
+        asked.query,
+        request.user,
+        value,
+        context,
+        request.http,
+    )
+    if found is not None and found.connect:
+        attempt = Attempt("CONNECT", kind, found.name, asked.namespace, asked.name, None, None, context)
+        await writes.admit(request.core, attempt, "mutate")
+        await writes.admit(request.core, attempt, "validate")
+    action = found.handler if found else kind.create
+    assert action is not None
+    answer = await action(call)
+    if isinstance(answer, Answer):
+        return await request.plain(answer.value, answer.code)
+    return answer
+
+
+async def _get(request: Request) -> web.StreamResponse:
+    found = request.subresource()
+    if found is not None:
+        return await _call(request, found)
+    kind, asked, core = request.kind, request.asked, request.core
+    if not kind.stored or "get" not in kind.verbs:
+        raise not_allowed("GET")
+    await lists.not_older(core.cache, asked.query.get("resourceVersion", ""))
+    item = request.current()
+    if asked.subresource == "scale" and kind.scale is not None:
+        return await request.plain(to_scale(kind.scale, view(kind, item).value))
+    return await request.item(item)
+
+
+async def _list(request: Request) -> web.StreamResponse:
+    kind, asked, core = request.kind, request.asked, request.core
+    if not kind.stored or "list" not in kind.verbs:
+        raise not_allowed("GET")
+    query = asked.query
+    match = Match(kind, asked.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+    plain = request.form.plain and not request.pretty
+    chunk = await lists.find(core.cache, kind, match, lists.Options.read(query), plain=plain)
+    if plain:
+        data = lists.body(kind, chunk)
+    else:
+        made = tables.many(
+            kind, lists.values(kind, chunk), chunk.metadata, request.form, request.include, core.clock.now()
+        )
+        data = encode(made, request.form.media, request.pretty)
+    data, smaller = await compressed(data, request.http.headers.get("Accept-Encoding", ""))
+    response = respond(data, 200, request.form.media)
+    if smaller:
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Vary"] = "Accept-Encoding"
+    return response
+
+
+async def _watch(request: Request) -> web.StreamResponse:
+    kind, asked = request.kind, request.asked
+    if not kind.stored or "watch" not in kind.verbs:
+        raise not_allowed("GET")
+    query = asked.query
+    fields = query.get("fieldSelector", "")
+    if asked.name:
+        fields = f"metadata.name={asked.name}" + (f",{fields}" if fields else "")
+    match = Match(kind, asked.namespace, query.get("labelSelector", ""), fields)
+    return await watch(request.core, kind, asked, match, request.form, request.http)
+
+
+async def _create(request: Request) -> web.StreamResponse:
+    kind, asked = request.kind, request.asked
+    if asked.name:
+        found = request.subresource()
+        if found is None:
+            raise not_allowed("POST")
+        return await _call(request, found)
+    if not kind.stored:
+        return await _call(request, None)
+    if "create" not in kind.verbs:
+        raise not_allowed("POST")
+    context = request.context()
+    written = await writes.create(request.core, kind, asked.namespace, await request.body(), context)
+    return await request.item(written.item, 201)
+
+
+async def _update(request: Request) -> web.StreamResponse:
+    found = request.subresource() if request.asked.name else None
+    if found is not None:
+        return await _call(request, found)
+    kind, asked, core = request.kind, request.asked, request.core
+    if not asked.name or not kind.stored or "update" not in kind.verbs:
+        raise not_allowed("PUT")
+    context = request.context()
+    body = await request.body()
+    if asked.subresource == "scale":
+        scale = read_scale(body)
+        return await _scaled(request, lambda _: scale)
+    if not isinstance(body.value.get("metadata"), dict) or not body.value["metadata"].get("name"):
+        raise bad("name must be provided")
+    value = body.value
+    writes.parse(kind, body, context.warn)
+    body = replace(body, text=None, validation="Ignore", complaints=())
+    try:
+        written = await writes.update(
+            core, kind, asked.namespace, asked.name, lambda _: value, context, subresource=asked.subresource, body=body
+        )
+    except ApiError as error:
+        if not (error.is_not_found and kind.strategy.create_on_update and not asked.subresource):
+            raise
+        value["metadata"].pop("resourceVersion", None)
+        written = await writes.create(core, kind, asked.namespace, body, context)
+    return await request.item(written.item, 201 if written.created else 200)
+
+
+async def _scaled(request: Request, propose: Callable[[Json], Json]) -> web.StreamResponse:
+    """Write through the scale subresource; `propose` makes a Scale from a Scale."""
+    kind, asked = request.kind, request.asked
+    where = kind.scale
+    assert where is not None
+    written = await writes.update(
+        request.core,
+        kind,
+        asked.namespace,
+        asked.name,
+        lambda old: scale_change(where, old, propose(to_scale(where, old))),
+        request.context(),
+        retries=writes.PATCH_ATTEMPTS,
+        subresource="scale",
+    )
+    return await request.plain(to_scale(where, view(kind, written.item).value))
+
+
+async def _patch(request: Request) -> web.StreamResponse:
+    found = request.subresource() if request.asked.name else None
+    if found is not None:
+        return await _call(request, found)
+    kind, asked, core = request.kind, request.asked, request.core
+    if not asked.name or not kind.stored or "patch" not in kind.verbs:
+        raise not_allowed("PATCH")
+    context = request.context()
+    header = request.http.headers.get("Content-Type", "")
+    model = SCALE if asked.subresource == "scale" else kind.resource.model
+    custom = kind.parse is not None and asked.subresource != "scale"
+    propose = proposal(header, await request.read(), model, custom=custom, validation=request.validation())
+    if asked.subresource == "scale":
+        return await _scaled(request, propose)
+    written: Written = await writes.update(
+        core,
+        kind,
+        asked.namespace,
+        asked.name,
+        propose,
+        context,
+        subresource=asked.subresource,
+        body=Body({}, validation=request.validation()),
+        retries=writes.PATCH_ATTEMPTS,
+    )
+    return await request.item(written.item)
+
+
+async def _delete(request: Request) -> web.StreamResponse:
+    found = request.subresource()
+    if found is not None:
+        return await _call(request, found)
+    kind, asked = request.kind, request.asked
+    if asked.subresource or not kind.stored or "delete" not in kind.verbs:
+        raise not_allowed("DELETE")
+    options, context = await _delete_options(request)
+    answer = await delete(request.core, kind, asked.namespace, asked.name, options, context)
+    return await request.item(answer) if isinstance(answer, Item) else await request.plain(answer)
+
+
+async def _delete_options(request: Request) -> tuple[Any, Context]:
+    value, _, _ = await request.value()
+    if value is not None and not isinstance(value, dict):
+        raise bad("the body of the request is no object")
+    options = read_options(value, request.asked.query)
+    context = request.context()
+    return options, replace(context, dry_run=context.dry_run or "All" in options.dry_run)
+
+
+async def _delete_collection(request: Request) -> web.StreamResponse:
+    kind, asked, core = request.kind, request.asked, request.core
+    if not kind.stored or "deletecollection" not in kind.verbs:
+        raise not_allowed("DELETE")
+    options, context = await _delete_options(request)
+    query: Mapping[str, str] = asked.query
+    match = Match(kind, asked.namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+    chunk = await lists.find(core.cache, kind, match, lists.Options.read(query))
+    gate = asyncio.Semaphore(16)
+
+    async def one(item: Item) -> None:
+        namespace, _, name = item.path.rpartition("/")
+        async with gate:
+            try:
+                await delete(core, kind, namespace, name, options.model_copy(deep=True), context)
+            except ApiError as error:
+                if not error.is_not_found:
+                    raise
+
+    async with asyncio.TaskGroup() as group:
+        for item in chunk.items:
+            group.create_task(one(item))
+    made = tables.many(kind, lists.values(kind, chunk), chunk.metadata, PLAIN, "", core.clock.now())
+    return await request.plain(made)
+
+
+__all__ = ["App", "storage_key", "unsupported"]

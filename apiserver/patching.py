@@ -1,0 +1,71 @@
+"""PATCH bodies: which patch a content type means, and the function from old to new that it makes.
+
+Elsewhere: the patches themselves (sampan.patches).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from apiserver.decode import bad, loads
+from apiserver.kind import Json
+from apiserver.negotiate import unsupported
+from sampan.errors import ApiError, FieldError, InvalidError, Reason
+from sampan.patches import json_patch, merge_patch, strategic
+from sampan.patches.models import of_model
+from sampan.patches.values import PatchError
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCHES = ("application/apply-patch+yaml", "application/apply-patch+cbor")
+
+
+def proposal(header: str, data: bytes, model: type[Any], *, custom: bool, validation: str) -> Callable[[Json], Json]:
+    """Read a patch. Raises ApiError 400 or 415; the function raises ApiError 400 or 422."""
+    media = header.partition(";")[0].strip().lower()
+    accepted = (JSON_PATCH, MERGE_PATCH) if custom else (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
+    if media in APPLY_PATCHES:
+        raise ApiError(
+            415,
+            Reason.UNSUPPORTED_MEDIA_TYPE,
+            "server-side apply is not there yet: apply without --server-side; accepted media types include: "
+            + ", ".join(accepted),
+        )
+    if media not in accepted:
+        raise unsupported(", ".join(accepted))
+    patch, _, _ = loads(data)
+    if media == JSON_PATCH:
+        if not isinstance(patch, list):
+            raise bad("error decoding patch: a JSON patch is a list of operations")
+    elif not isinstance(patch, dict):
+        raise bad("error decoding patch: the patch is no object")
+
+    def propose(old: Json) -> Json:
+        try:
+            if media == JSON_PATCH:
+                return _object(json_patch.apply(old, patch), data)
+            if media == MERGE_PATCH:
+                return _object(copy.deepcopy(merge_patch.apply(old, patch)), data)
+            return _object(copy.deepcopy(strategic.apply(old, patch, of_model(model))), data)
+        except PatchError as error:
+            if media == JSON_PATCH:
+                raise ApiError(
+                    422, Reason.INVALID, f"the server rejected our request due to an error in our request: {error}"
+                ) from error
+            raise bad(str(error)) from error
+
+    return propose
+
+
+def _object(value: Any, data: bytes) -> Json:
+    if not isinstance(value, dict):
+        raise undecodable(data, "the result is no object")
+    return value
+
+
+def undecodable(data: bytes, why: str) -> InvalidError:
+    """422 with cause field `patch`: the patched object cannot be read."""
+    return InvalidError("", "", "", [FieldError.invalid("patch", data.decode(errors="replace"), why)])

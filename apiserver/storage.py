@@ -1,0 +1,269 @@
+"""etcd: keys, values, compare-and-swap, and what may fail on the way.
+
+Always: a write is one transaction on the key's mod revision; a write whose answer was lost is asked again, and counts as
+done when the key holds exactly what it wrote. Any number of servers share one etcd.
+Elsewhere: what the values mean (verbs.py), the watch that feeds the cache (cache.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from aetcd import rpc
+
+from apiserver.config import Files
+from sampan.errors import ApiError, Reason, SampanError
+from sampan.logs import fields
+
+log = logging.getLogger(__name__)
+
+PREFIX = b"/registry/"
+PREFIX_END = b"/registry0"
+TICK = b"/registry/sampan.tick/-"
+ATTEMPT_SECONDS = 5.0
+GIVE_UP_SECONDS = 15.0
+PAGE = 2000
+OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+TRANSIENT = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.INTERNAL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key as etcd holds it."""
+
+    key: bytes
+    value: bytes
+    revision: int
+    """mod_revision."""
+    version: int
+    """How often it was written since it was created."""
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a range at one revision."""
+
+    entries: list[Entry]
+    revision: int
+    more: bool
+    remaining: int
+
+
+class Stale(SampanError):
+    """A compare-and-swap found another revision than expected. `current` is what is there now, or None."""
+
+    def __init__(self, key: bytes, current: Entry | None) -> None:
+        super().__init__(f"{key.decode()}: is at revision {current.revision if current else 0}")
+        self.current = current
+
+
+class Compacted(SampanError):
+    """The asked revision's history is gone."""
+
+
+class Watch(SampanError):
+    """The watch stream ended; start another at the next revision."""
+
+
+def entry(kv: Any) -> Entry:
+    """An etcd KeyValue as our own value."""
+    return Entry(kv.key, kv.value, kv.mod_revision, kv.version, kv.lease)
+
+
+class Storage:
+    """A connection to one etcd cluster: one channel at a time, the next endpoint after a failure."""
+
+    def __init__(self, endpoints: Sequence[str], files: Files = Files()) -> None:
+        self._endpoints = tuple(endpoints)
+        self._files = files
+        self._at = 0
+        self._channel: Any = None
+        self._leases: dict[int, tuple[int, float, int]] = {}
+        self._lease_lock = asyncio.Lock()
+
+    def _connect(self) -> Any:
+        if self._channel is None:
+            endpoint = self._endpoints[self._at % len(self._endpoints)]
+            scheme, _, address = endpoint.rpartition("://")
+            if scheme == "https":
+                credentials = grpc.ssl_channel_credentials(
+                    root_certificates=Path(self._files.ca).read_bytes() if self._files.ca else None,
+                    private_key=Path(self._files.key).read_bytes() if self._files.key else None,
+                    certificate_chain=Path(self._files.cert).read_bytes() if self._files.cert else None,
+                )
+                self._channel = grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+            else:
+                self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+            self._kv = rpc.KVStub(self._channel)
+            self._watch = rpc.WatchStub(self._channel)
+            self._lease = rpc.LeaseStub(self._channel)
+            self._maintenance = rpc.MaintenanceStub(self._channel)
+        return self._channel
+
+    async def close(self) -> None:
+        """Close the connection."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def _call(self, service: str, method: str, request: Any) -> tuple[Any, bool]:
+        """The answer, and whether an earlier attempt may have been carried out as well. Raises ApiError 503 or 500."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + GIVE_UP_SECONDS
+        repeated = False
+        pause = 0.05
+        while True:
+            channel = self._connect()
+            try:
+                return await getattr(getattr(self, service), method)(request, timeout=ATTEMPT_SECONDS), repeated
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                    raise Compacted(error.details() or "compacted") from error
+                if error.code() not in TRANSIENT or loop.time() > give_up:
+                    raise unavailable(error) from error
+                repeated = True
+                log.warning("etcd does not answer", extra=fields(code=error.code().name, details=error.details()))
+                if len(self._endpoints) > 1 and channel is self._channel:
+                    self._at += 1
+                    await self.close()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+    async def put(self, key: bytes, value: bytes, expected: int, lease: int = 0) -> int:
+        """Write if the key is at revision `expected` (0: absent). Returns the new revision. Raises Stale, ApiError."""
+        request = rpc.TxnRequest(
+            compare=[_at_revision(key, expected)],
+            success=[rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value, lease=lease))],
+            failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key))],
+        )
+        answer, repeated = await self._call("_kv", "Txn", request)
+        if answer.succeeded:
+            return int(answer.header.revision)
+        found = answer.responses[0].response_range.kvs
+        current = entry(found[0]) if found else None
+        if repeated and current is not None and current.value == value and current.revision != expected:
+            return current.revision
+        raise Stale(key, current)
+
+    async def delete(self, key: bytes, expected: int) -> int:
+        """Delete if the key is at revision `expected`. Returns the deletion's revision. Raises Stale, ApiError."""
+        request = rpc.TxnRequest(
+            compare=[_at_revision(key, expected)],
+            success=[rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key))],
+            failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key))],
+        )
+        answer, repeated = await self._call("_kv", "Txn", request)
+        if answer.succeeded:
+            return int(answer.header.revision)
+        found = answer.responses[0].response_range.kvs
+        if repeated and not found:
+            return int(answer.header.revision)
+        raise Stale(key, entry(found[0]) if found else None)
+
+    async def get(self, key: bytes) -> Entry | None:
+        """The key's newest state, linearizable. Raises ApiError."""
+        answer, _ = await self._call("_kv", "Range", rpc.RangeRequest(key=key))
+        return entry(answer.kvs[0]) if answer.kvs else None
+
+    async def revision(self) -> int:
+        """The newest revision of the whole store, linearizable. Raises ApiError."""
+        answer, _ = await self._call("_kv", "Range", rpc.RangeRequest(key=TICK, count_only=True))
+        return int(answer.header.revision)
+
+    async def tick(self) -> int:
+        """Make a revision of our own. Returns it."""
+        answer, _ = await self._call("_kv", "Put", rpc.PutRequest(key=TICK, value=b"{}"))
+        return int(answer.header.revision)
+
+    async def page(
+        self, start: bytes, end: bytes, *, limit: int = PAGE, revision: int = 0, keys_only: bool = False
+    ) -> Page:
+        """Keys from `start` up to `end` (not included) at a revision (0: the newest). Raises Compacted, ApiError."""
+        request = rpc.RangeRequest(key=start, range_end=end, limit=limit, revision=revision, keys_only=keys_only)
+        answer, _ = await self._call("_kv", "Range", request)
+        entries = [entry(kv) for kv in answer.kvs]
+        remaining = max(0, int(answer.count) - len(entries))
+        return Page(entries, revision or int(answer.header.revision), bool(answer.more), remaining)
+
+    async def watch(self, start: int) -> AsyncIterator[Any]:
+        """Responses of one watch of everything from revision `start` on. Raises Compacted; Watch when it breaks."""
+        self._connect()
+        call = self._watch.Watch(metadata=(("hasleader", "true"),))
+        try:
+            request = rpc.WatchCreateRequest(key=PREFIX, range_end=PREFIX_END, start_revision=start)
+            await call.write(rpc.WatchRequest(create_request=request))
+            while True:
+                response = await call.read()
+                if response is grpc.aio.EOF:
+                    raise Watch("the stream ended")
+                if response.compact_revision:
+                    raise Compacted(f"revisions below {response.compact_revision} are compacted")
+                if response.canceled:
+                    raise Watch(response.cancel_reason or "cancelled")
+                yield response
+        except grpc.aio.AioRpcError as error:
+            if len(self._endpoints) > 1:
+                self._at += 1
+                await self.close()
+            raise Watch(f"{error.code().name}: {error.details()}") from error
+        finally:
+            call.cancel()
+
+    async def compact(self, revision: int) -> None:
+        """Forget history before `revision`. Raises Compacted when that has happened already."""
+        await self._call("_kv", "Compact", rpc.CompactionRequest(revision=revision))
+
+    async def lease(self, seconds: int) -> int:
+        """A lease that ends in `seconds` to a minute more; many keys share one."""
+        async with self._lease_lock:
+            now = asyncio.get_running_loop().time()
+            found = self._leases.get(seconds)
+            if found and found[1] > now and found[2] < 1000:
+                self._leases[seconds] = (found[0], found[1], found[2] + 1)
+                return found[0]
+            share = min(60, max(1, seconds // 10))
+            answer, _ = await self._call("_lease", "LeaseGrant", rpc.LeaseGrantRequest(TTL=seconds + share))
+            self._leases[seconds] = (int(answer.ID), now + share, 1)
+            return int(answer.ID)
+
+    async def version(self) -> str:
+        """etcd's own version. Raises ApiError."""
+        answer, _ = await self._call("_maintenance", "Status", rpc.StatusRequest())
+        return str(answer.version)
+
+
+def _at_revision(key: bytes, revision: int) -> Any:
+    return rpc.Compare(key=key, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=revision)
+
+
+def unavailable(error: grpc.aio.AioRpcError) -> ApiError:
+    """What a client of ours is told when etcd refuses or does not answer."""
+    details = error.details() or ""
+    if "request is too large" in details:
+        return ApiError(413, Reason.TOO_LARGE, f"Request entity too large: limit is 1.5 MiB in etcd: {details}")
+    if error.code() in TRANSIENT:
+        return ApiError(
+            503, Reason.SERVICE_UNAVAILABLE, f"etcd is not available: {details}", headers={"Retry-After": "1"}
+        )
+    return ApiError(500, Reason.INTERNAL_ERROR, f"Internal error occurred: etcd: {error.code().name}: {details}")
