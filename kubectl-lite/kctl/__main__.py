@@ -12,9 +12,21 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from sampan.errors import SampanError
+from sampan.errors import ApiError, SampanError
 
 COMMANDS = {
+    "api-resources": "list the kinds that the server has",
+    "apply": "create or change objects as files describe them",
+    "create": "create an object from a file or from flags",
+    "delete": "delete objects",
+    "get": "show objects",
+    "logs": "print a container's logs",
+    "rollout": "status, history, undo, restart, pause and resume of a rollout",
+    "run": "run an image in a pod",
+    "scale": "set the number of replicas",
+    "set": "change one part of an object, such as an image",
+    "version": "print the client's and the server's version",
+    "wait": "wait until objects are as one says",
     "cluster": "start, stop and look at local clusters",
     "image": "build, load, list and remove images",
 }
@@ -45,13 +57,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return dispatch(arguments)
     except SampanError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(wording(error), file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing to say, and nobody to say it to
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def wording(error: SampanError) -> str:
+    """An error as kubectl says it."""
+    if not isinstance(error, ApiError):
+        return f"error: {error}" if not str(error).startswith(("The connection", "Unable to connect")) else str(error)
+    if error.reason == "Invalid":
+        return f"The {error.message}" if error.message else "The request is invalid"
+    reason = f" ({error.reason})" if error.reason else ""
+    return f"Error from server{reason}: {error.message}"
 
 
 def dispatch(arguments: list[str]) -> int:

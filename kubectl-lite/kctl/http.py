@@ -1,0 +1,181 @@
+"""HTTP/1.1 over one TLS connection, as little as an API server needs.
+
+`http.client` would cost more to import than a whole `kctl get` may take. Bodies are read whole or line by line;
+chunked transfer is undone (RFC 9112). The connection is used again when the server allows.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from sampan.errors import SampanError
+
+LINE_LIMIT = 65536
+HEADER_LIMIT = 200
+
+
+class ConnectionFailed(SampanError):
+    """The server can't be reached, or does not speak HTTP."""
+
+
+class Response:
+    """A status, headers (names in lower case), and a body that is read once."""
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], stream: BinaryIO) -> None:
+        self.status = status
+        self.headers = headers
+        self._stream = stream
+        self._chunked = "chunked" in self.header("transfer-encoding")
+        length = self.header("content-length")
+        self._left: int | None = int(length) if length.isdigit() else None
+        if status in (204, 304) or status < 200:
+            self._left, self._chunked = 0, False
+
+    def header(self, name: str) -> str:
+        """The first value, or an empty text."""
+        return next((value for key, value in self.headers if key == name), "")
+
+    def read(self) -> bytes:
+        """The whole body."""
+        return b"".join(self.chunks())
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body in pieces, as they come."""
+        if self._chunked:
+            yield from self._chunks()
+            return
+        while self._left is None or self._left > 0:
+            data = self._stream.read1(65536 if self._left is None else min(65536, self._left))  # type: ignore[attr-defined]  # a BufferedReader
+            if not data:
+                if self._left:
+                    raise ConnectionFailed("the server closed the connection in the middle of an answer")
+                return
+            if self._left is not None:
+                self._left -= len(data)
+            yield data
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            size = int(self._stream.readline(LINE_LIMIT).split(b";")[0] or b"0", 16)
+            if size == 0:
+                while self._stream.readline(LINE_LIMIT) not in (b"\r\n", b""):
+                    pass
+                return
+            left = size
+            while left:
+                data = self._stream.read1(left)  # type: ignore[attr-defined]  # a BufferedReader
+                if not data:
+                    raise ConnectionFailed("the server closed the connection in the middle of an answer")
+                left -= len(data)
+                yield data
+            self._stream.readline(LINE_LIMIT)
+
+    def lines(self) -> Iterator[bytes]:
+        """The body line by line, for watches and logs; each line keeps its newline."""
+        rest = b""
+        for chunk in self.chunks():
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                yield line + b"\n"
+        if rest:
+            yield rest
+
+
+class Connection:
+    """One connection to one server, opened at the first request."""
+
+    def __init__(self, server: str, context: ssl.SSLContext | None, server_name: str, timeout: float | None) -> None:
+        rest = server.split("://", 1)[1]
+        authority, slash, path = rest.partition("/")
+        host, colon, port = authority.rpartition(":")
+        if not colon or not port.isdigit():
+            host, port = authority, "443" if context else "80"
+        self.server = server
+        self._authority = authority
+        self._prefix = slash + path if slash else ""
+        self._host, self._port = host.strip("[]"), int(port)
+        self._context = context
+        self._server_name = server_name or self._host
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._stream: BinaryIO | None = None
+
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
+        """Send one request. Raises ConnectionFailed."""
+        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        message = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
+        reused = self._socket is not None
+        try:
+            return self._exchange(message)
+        except (ConnectionError, EOFError, ssl.SSLEOFError) as error:
+            self.close()
+            if reused and method == "GET":  # an idle connection that the server had closed meanwhile
+                return self._exchange(message)
+            raise self._failure(error) from error
+        except OSError as error:
+            self.close()
+            raise self._failure(error) from error
+
+    def open(self) -> socket.socket:
+        """The connected socket itself, for upgraded streams. Raises ConnectionFailed."""
+        if self._socket is None:
+            try:
+                raw = socket.create_connection((self._host, self._port), self._timeout)
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                context = self._context
+                self._socket = context.wrap_socket(raw, server_hostname=self._server_name) if context else raw
+            except OSError as error:
+                raise self._failure(error) from error
+            self._stream = self._socket.makefile("rb")
+        return self._socket
+
+    @property
+    def stream(self) -> BinaryIO:
+        """What comes from the server, buffered."""
+        self.open()
+        assert self._stream is not None
+        return self._stream
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._stream = None
+
+    def _exchange(self, message: bytes) -> Response:
+        self.open().sendall(message)
+        while True:
+            response = self._head()
+            if response.status != 100:
+                return response
+
+    def _head(self) -> Response:
+        stream = self.stream
+        first = stream.readline(LINE_LIMIT)
+        if not first:
+            raise EOFError
+        parts = first.split(None, 2)
+        if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
+            raise ConnectionFailed(f"{self.server} does not speak HTTP/1.1: it answered {first[:60]!r}")
+        headers: list[tuple[str, str]] = []
+        while (line := stream.readline(LINE_LIMIT)) not in (b"\r\n", b"\n", b""):
+            if len(headers) > HEADER_LIMIT:
+                raise ConnectionFailed(f"{self.server} sends more than {HEADER_LIMIT} headers")
+            name, _, value = line.decode("latin-1").partition(":")
+            headers.append((name.strip().lower(), value.strip()))
+        return Response(int(parts[1]), headers, stream)
+
+    def _failure(self, error: BaseException) -> ConnectionFailed:
+        if isinstance(error, ConnectionRefusedError):
+            return ConnectionFailed(
+                f"The connection to the server {self._authority} was refused - did you specify the right host or port?"
+            )
+        if isinstance(error, TimeoutError):
+            return ConnectionFailed(f"Unable to connect to the server: {self._authority}: timed out")
+        return ConnectionFailed(f"Unable to connect to the server: {str(error) or type(error).__name__}")

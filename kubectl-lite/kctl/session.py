@@ -1,0 +1,126 @@
+"""A user's session with one API server: requests as JSON values, errors as kubectl words them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, NoReturn
+from urllib.parse import quote, urlencode
+
+from kctl.discovery import ApiResource, Discovery
+from kctl.http import Connection, Response
+from sampan.errors import ApiError
+from sampan.kubeconfig import Target
+
+JSON = "application/json"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+
+class Session:
+    """Requests to one server as one user. Raises ApiError and ConnectionFailed."""
+
+    def __init__(self, target: Target, timeout: float | None = None) -> None:
+        self.target = target
+        self._context = target.ssl_context()
+        self._timeout = timeout
+        self._connection = self.connect()
+        self._warned: set[str] = set()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of this call."""
+        return self.target.namespace
+
+    @cached_property
+    def discovery(self) -> Discovery:
+        """The server's kinds."""
+        return Discovery(self.target.server, lambda path, accept: self.get(path, accept=accept))
+
+    def connect(self) -> Connection:
+        """A connection of its own, for a stream that lasts."""
+        return Connection(self.target.server, self._context, self.target.tls_server_name, self._timeout)
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON) -> Any:
+        """GET a JSON value."""
+        return self.call("GET", path, query, accept=accept)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> Any:
+        """Send a JSON value, return the one that comes back."""
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = self.headers(accept) | ({"Content-Type": content_type} if data is not None else {})
+        response = self._connection.request(method, _target(path, query), headers, data)
+        text = response.read()
+        self._warn(response)
+        if response.status >= 300:
+            fail(response.status, text)
+        return json.loads(text) if text else {}
+
+    def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """GET a text."""
+        response = self._connection.request("GET", _target(path, query), self.headers("*/*"))
+        text = response.read()
+        if response.status >= 300:
+            fail(response.status, text)
+        return text.decode(errors="replace")
+
+    def stream(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON) -> Response:
+        """GET something that keeps coming, on a connection of its own."""
+        response = self.connect().request("GET", _target(path, query), self.headers(accept))
+        if response.status >= 300:
+            fail(response.status, response.read())
+        self._warn(response)
+        return response
+
+    def watch(
+        self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON
+    ) -> Iterator[tuple[str, Any]]:
+        """The events of a watch as (type, object), until the server ends it. An ERROR event raises ApiError."""
+        for line in self.stream(path, {**(query or {}), "watch": "true"}, accept=accept).lines():
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                raise ApiError.from_status(event["object"])
+            yield event["type"], event["object"]
+
+    def read(self, resource: ApiResource, name: str, namespace: str) -> Any:
+        """One object."""
+        return self.get(resource.path(namespace, quote(name, safe="")))
+
+    def headers(self, accept: str) -> dict[str, str]:
+        """The headers that every request carries."""
+        return {"Accept": accept, "User-Agent": "kctl/0.1.0", **self.target.headers()}
+
+    def _warn(self, response: Response) -> None:
+        for name, value in response.headers:
+            if name == "warning" and value not in self._warned:
+                self._warned.add(value)
+                parts = value.split('"')
+                print(f"Warning: {parts[1] if len(parts) > 2 else value}", file=sys.stderr)
+
+
+def _target(path: str, query: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def fail(status: int, text: bytes) -> NoReturn:
+    """Raise what the server says."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if isinstance(value, dict) and value.get("kind") == "Status":
+        raise ApiError.from_status(value, status)
+    raise ApiError(status, "", text.decode(errors="replace").strip()[:500] or f"the server answered {status}")
