@@ -40,16 +40,11 @@ def daemon_set(value: dict[str, Any]) -> tuple[str, bool]:
         return "Waiting for daemon set spec update to be observed...", False
     wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
     available = status.get("numberAvailable", 0)
+    waiting = f'Waiting for daemon set "{name}" rollout to finish: '
     if updated < wanted:
-        return (
-            f'Waiting for daemon set "{name}" rollout to finish: {updated} out of {wanted} new pods have been updated...',
-            False,
-        )
+        return f"{waiting}{updated} out of {wanted} new pods have been updated...", False
     if available < wanted:
-        return (
-            f'Waiting for daemon set "{name}" rollout to finish: {available} of {wanted} updated pods are available...',
-            False,
-        )
+        return f"{waiting}{available} of {wanted} updated pods are available...", False
     return f'daemon set "{name}" successfully rolled out', True
 
 

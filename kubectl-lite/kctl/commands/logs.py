@@ -98,8 +98,7 @@ def _sources(session: Session, arguments: argparse.Namespace) -> Iterator[tuple[
             arguments.container = words.pop(0)
     else:
         raise UsageError(
-            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.
-"
+            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
             "POD or TYPE/NAME is a required argument for the logs command"
         )
     for pod in found:

@@ -148,7 +148,8 @@ def _undo(session: Session, resource: ApiResource, name: str, arguments: argpars
     live = session.read(resource, name, session.namespace)
     if live["spec"].get("paused"):
         raise UsageError(
-            f'you cannot rollback a paused deployment; resume it first with "kubectl rollout resume deployment/{name}" and try again'
+            "you cannot rollback a paused deployment; resume it first with"
+            f' "kubectl rollout resume deployment/{name}" and try again'
         )
     sets = _replica_sets(session, live)
     target = arguments.revision
