@@ -74,6 +74,11 @@ class ForkClient:
         self._exits: dict[str, asyncio.Future[Ended]] = {}
         self._writing = asyncio.Lock()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a fork server at the other end now."""
+        return self._connected.is_set()
+
     async def run(self) -> None:
         """Stay connected until cancelled."""
         delay = _RECONNECT_FIRST

@@ -65,6 +65,7 @@ class Process:
         self.procs_files: list[str] = []
         self.kill_rest = False
         self.held: list[int] = []
+        self.stdin_writer = -1  # open until the container shall see the end of its input
         self.console = -1
         self.user: list[Any] = []
         self.warnings: list[str] = []
@@ -79,7 +80,7 @@ class Pending:
         self.report = report
         self.connection = connection
         self.seq = seq
-        self.executed = False
+        self.executed = 0
         self.error: dict[str, Any] | None = None
 
 
@@ -386,8 +387,7 @@ class ForkServer:
         process.procs_files = request.get("procs_files", [])
         process.kill_rest = pid_mode != "new" or bool(target)
         process.held = [os.dup(fd) for fd in fds[:3]]
-        for fd in process.held:
-            os.set_inheritable(fd, False)
+        process.stdin_writer = os.dup(fds[3]) if len(fds) > 3 else -1
         self.record(process)
 
     def exec(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
@@ -461,7 +461,7 @@ class ForkServer:
             if "user" in message:
                 process.user = message["user"]
             process.warnings += message.get("warnings", [])
-            pending.executed = pending.executed or "exec" in message
+            pending.executed = message.get("exec", pending.executed)
             if "error" in message:
                 pending.error = message
         fd = pending.report.fileno()
@@ -470,6 +470,7 @@ class ForkServer:
         pending.report.close()
         if pending.executed and pending.error is None:
             told = {"seq": pending.seq, "pid": process.pid, "user": process.user, "warnings": process.warnings}
+            told["started"] = pending.executed
             told["console"] = process.console >= 0
             fds = tuple(fd for fd in (process.console, process.pidfd) if fd >= 0)
             if not process.container:
@@ -539,7 +540,9 @@ class ForkServer:
         """Close what is held of a container's stdio: "stdin" alone, or everything once its output is read."""
         process = self.processes.get(request["id"])
         if process is not None:
-            self.close_held(process)
+            self.close_stdin(process)
+            if not request.get("stdin"):
+                self.close_held(process)
         self.send(connection, {"seq": seq})
 
     def forget(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
@@ -654,7 +657,13 @@ class ForkServer:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self.state_dir}/processes/{process.name}.json")
 
+    def close_stdin(self, process: Process) -> None:
+        if process.stdin_writer >= 0:
+            os.close(process.stdin_writer)
+            process.stdin_writer = -1
+
     def close_held(self, process: Process) -> None:
+        self.close_stdin(process)
         for fd in process.held:
             os.close(fd)
         process.held = []

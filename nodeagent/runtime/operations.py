@@ -255,6 +255,9 @@ def mask(scene: Scene, path: str) -> None:
         if directory:
             sc.mount("tmpfs", path, "tmpfs", sc.MS_RDONLY, "size=0k,nr_inodes=2")
         elif os.path.lexists(path):
+            null = os.lstat("/dev/null")
+            if not stat.S_ISCHR(null.st_mode) or null.st_rdev != os.makedev(1, 3):
+                raise Failed("mask", path, "a mount has replaced the container's /dev/null", errno.EPERM)
             sc.mount("/dev/null", path, "", sc.MS_BIND)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):

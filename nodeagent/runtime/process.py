@@ -13,6 +13,7 @@ import signal
 import socket
 import stat
 import struct
+import time
 from typing import Any
 
 from nodeagent.runtime import syscalls as sc
@@ -96,7 +97,7 @@ def become(process: dict[str, Any], report: socket.socket) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would keep that
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    report.send(_told({"exec": True}))
+    report.send(_told({"exec": time.time_ns()}))
     if late and filter_:
         sc.install_seccomp(filter_)
     try:

@@ -1,0 +1,89 @@
+"""The runtime's process: `python -m nodeagent.runtime.main --config FILE`."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from nodeagent.runtime.config import Config, ConfigError, read
+
+_MOST_MESSAGE_BYTES = 16 << 20
+
+
+async def serve(config: Config) -> None:
+    """Serve CRI until SIGTERM or SIGINT."""
+    import grpc.aio
+
+    from nodeagent.runtime.cgroups.choose import cgroups
+    from nodeagent.runtime.runtime import Runtime
+    from nodeagent.runtime.server import ImageService, RuntimeService
+    from nodeagent.runtime.sessions import Sessions
+    from nodeagent.runtime.stats import Stats
+    from nodeagent.runtime.streaming.server import StreamingServer
+    from sampan.cri import api_pb2_grpc
+
+    log = logging.getLogger("sampan.runtime")
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    config.socket.parent.mkdir(parents=True, exist_ok=True)
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    runtime = Runtime(config, cgroups())
+    runtime.load()
+    sessions = Sessions(runtime)
+    async with asyncio.TaskGroup() as tasks:
+        connection = tasks.create_task(runtime.run())
+        adopted = asyncio.ensure_future(runtime.adopted())
+        stop = asyncio.ensure_future(stopping.wait())
+        await asyncio.wait((adopted, stop), return_when=asyncio.FIRST_COMPLETED)
+        adopted.cancel()
+        if not stopping.is_set():
+            streaming = StreamingServer(sessions)
+            sessions.base_url = await streaming.start(config.streaming_address)
+            options = (
+                ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", _MOST_MESSAGE_BYTES),
+            )
+            server = grpc.aio.server(options=options)
+            api_pb2_grpc.add_RuntimeServiceServicer_to_server(
+                RuntimeService(runtime, sessions, Stats(runtime)), server
+            )
+            api_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(runtime), server)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(config.socket)
+            server.add_insecure_port(f"unix:{config.socket}")
+            await server.start()
+            os.chmod(config.socket, 0o600)
+            log.info("serving socket=%s streaming=%s cgroups=%s", config.socket, sessions.base_url, runtime.cgroups.version)
+            await stop
+            await streaming.stop()
+            await server.stop(grace=1.0)
+        await runtime.stop()
+        connection.cancel()
+    log.info("stopped")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run until told to stop. 2 for a config that cannot be used."""
+    parser = argparse.ArgumentParser(prog="sampan-runtime")
+    parser.add_argument("--config", required=True, help="JSON file")
+    options = parser.parse_args(argv)
+    try:
+        config = read(options.config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    from sampan.logs import configure
+
+    configure("runtime", config.log_level)
+    asyncio.run(serve(config))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
