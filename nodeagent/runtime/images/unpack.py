@@ -31,7 +31,7 @@ from pathlib import Path
 from nodeagent.runtime.images.compression import Plain
 from nodeagent.runtime.images.digests import DigestingReader, Readable
 from nodeagent.runtime.images.errors import FormatError, ImageError, UnsafeLayer
-from nodeagent.runtime.images.merged import MOST_LINKS, OPAQUE, Found, MergedView, Parts, is_whiteout, split
+from nodeagent.runtime.images.merged import MOST_LINKS, OPAQUE, Found, MergedView, Parts, is_opaque, is_whiteout, split
 from nodeagent.runtime.images.tarstream import Kind, TarEntry, TarReader
 
 WHITEOUT = ".wh."
@@ -148,6 +148,7 @@ class _Tree:
         self._links = 0
         self._prefix = os.readlink(f"/proc/self/fd/{root}")
         self._root_is_opaque = False
+        self._whiteouts: set[Parts] = set()
         self._times: dict[str, int] = {}
         self._parent: tuple[Parts, int] | None = None
         lower = below.find(())
@@ -329,6 +330,7 @@ class _Tree:
         there = self._lstat(parent, hidden)
         if there is None:
             os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=parent)
+            self._whiteouts.add((*self._real(parent), hidden))
         elif stat.S_ISDIR(there.st_mode):
             # The layer has a directory of that name itself: only what is below it in lower layers goes.
             os.setxattr(f"/proc/self/fd/{parent}/{hidden}", OPAQUE, b"y", follow_symlinks=False)
@@ -339,6 +341,8 @@ class _Tree:
             for name in self.below.names(lower):
                 self._whiteout((), WHITEOUT + name, name)
         self._forget_parent()
+        for parts in self._whiteouts:
+            self._drop_if_idle(parts)
         for path, mtime in self._times.items():
             with suppress(FileNotFoundError, NotADirectoryError):
                 fd = open_in_root(self.root, path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -346,6 +350,30 @@ class _Tree:
                     os.utime(fd, ns=(mtime, mtime))
                 finally:
                     os.close(fd)
+
+    def _drop_if_idle(self, parts: Parts) -> None:
+        """Remove a whiteout that hides nothing: overlayfs would list it in directories that it does not merge."""
+        directories = [parts[:depth] for depth in range(1, len(parts))]
+        if self.below.find(parts) is not None and not any(self._is_opaque(path) for path in directories):
+            return
+        with suppress(FileNotFoundError, NotADirectoryError):
+            parent = open_in_root(self.root, "/".join(parts[:-1]) or ".", os.O_PATH | os.O_DIRECTORY)
+            try:
+                there = self._lstat(parent, parts[-1])
+                if there is not None and is_whiteout(there):
+                    os.unlink(parts[-1], dir_fd=parent)
+            finally:
+                os.close(parent)
+
+    def _is_opaque(self, parts: Parts) -> bool:
+        try:
+            fd = open_in_root(self.root, "/".join(parts), os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        try:
+            return is_opaque(f"/proc/self/fd/{fd}/.")
+        finally:
+            os.close(fd)
 
     # Directories
 
@@ -379,7 +407,7 @@ class _Tree:
 
     def _implied(self, parent: int, base: str, shown: str) -> int:
         """A directory that the archive uses without having it: the lower layers' one, seen from this layer."""
-        real = split(os.readlink(f"/proc/self/fd/{parent}").removeprefix(self._prefix))
+        real = self._real(parent)
         there = self._lstat(parent, base)
         lower = None
         if there is None:
@@ -404,6 +432,10 @@ class _Tree:
             os.fchmod(fd, 0o755)
             self._times["/".join((*real, base))] = 0
         return fd
+
+    def _real(self, directory: int) -> Parts:
+        """Where an open directory lies in the tree, whatever links led there."""
+        return split(os.readlink(f"/proc/self/fd/{directory}").removeprefix(self._prefix))
 
     def _through(self, directory: Parts, target: str, shown: str) -> int:
         self._links += 1

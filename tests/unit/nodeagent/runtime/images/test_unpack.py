@@ -75,11 +75,19 @@ def test_files_links_owners_modes_times_and_attributes_are_as_archived(tmp_path:
 
 
 def test_whiteouts_take_overlayfs_form(tmp_path: Path, layer) -> None:
-    unpack(layer(("a/.wh.gone", FILE, b""), ("b", DIR, b""), ("b/.wh..wh..opq", FILE, b"")), tmp_path / "t")
+    unpack(layer(("a/gone", FILE, b""), ("b/x", FILE, b"")), tmp_path / "low")
+    members = (
+        ("a/.wh.gone", FILE, b""),
+        ("a/.wh.never", FILE, b""),
+        ("b/.wh.x", FILE, b""),
+        ("b/.wh..wh..opq", FILE, b""),
+    )
+    unpack(layer(*members), tmp_path / "t", lowers=[tmp_path / "low"])
     status = os.lstat(tmp_path / "t/a/gone")
     assert stat.S_ISCHR(status.st_mode)
     assert status.st_rdev == 0
     assert os.getxattr(tmp_path / "t/b", "trusted.overlay.opaque") == b"y"
+    assert os.listdir(tmp_path / "t/a") == ["gone"]
     assert os.listdir(tmp_path / "t/b") == []
 
 
