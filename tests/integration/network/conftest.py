@@ -21,7 +21,7 @@ import pytest
 from nodeagent.network import overlay
 from nodeagent.network.config import Mode, NetworkConfig
 from nodeagent.network.namespaces import CLONE_NEWNET, inside
-from nodeagent.network.node_network import service_device, service_facts
+from nodeagent.network.node_network import facts_of
 from nodeagent.network.pod import PodAddress, PodNetwork
 from nodeagent.network.rtnetlink import (
     Address,
@@ -32,6 +32,7 @@ from nodeagent.network.rtnetlink import (
     set_link,
 )
 from nodeagent.network.services.conntrack import Targets, forget_stale, stale_targets
+from nodeagent.network.services.device import reconcile_device
 from nodeagent.network.services.model import Endpoints, Service
 from nodeagent.network.services.nftables import Nftables, ServiceTable
 from nodeagent.network.services.plan import NodeFacts, plan
@@ -277,9 +278,11 @@ class Laboratory:
         for node in self.nodes:
             if node.services is None:
                 others = tuple(other.ip for other in self.nodes if other is not node)
-                facts = service_facts(node.config, others)
+                facts = facts_of(node.config, others)
                 node.services = Services(node.namespace, facts)
-                node.namespace.run(lambda node=node: service_device(node.config, node.pod_cidr))
+                node.namespace.run(
+                    lambda node=node: reconcile_device(node.namespace.kernel, node.config, node.pod_cidr)
+                )
             node.services.apply(services, endpoints)
 
     def connect(self) -> None:
