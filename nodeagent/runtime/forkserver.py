@@ -772,6 +772,8 @@ def main(argv: list[str]) -> int:
     if not path or not state_dir:
         _log("usage: forkserver.py --socket PATH --state-dir DIR")
         return 2
+    if options.get("--with-parent"):  # one that serves a single command, and must not stay when that is gone
+        sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
     _OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES[1], _OPEN_FILES[1]))
     _OWN_PID_NAMESPACE = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)

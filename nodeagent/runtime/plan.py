@@ -204,9 +204,14 @@ def process_of(
         "identity": identity_of(security, image),
         "capabilities": {"bounding": mask, "effective": mask, "ambient": defaults.capability_mask(ambient)},
         "no_new_privileges": security.no_new_privs,
-        "seccomp": base64.b64encode(program).decode() if program else "",
+        "seccomp": encoded(program),
         "terminal": config.tty,
     }
+
+
+def encoded(program: bytes) -> str:
+    """A filter program as process.become takes it."""
+    return base64.b64encode(program).decode() if program else ""
 
 
 # Resources
@@ -292,7 +297,7 @@ def setup_of(
     elif sandbox.shm:
         setup.append(["open_tree", "shm", sandbox.shm, False])
     setup.append(["leave_host"])
-    setup.append(["overlay", root.target, list(root.layers), root.upper, root.work] if root.layers else ["bind_root", root.target, root.upper])
+    setup.append(make_root(root))
     setup.append(["pivot", root.target])
     setup += kernel_mounts(privileged=security.privileged, cgroup_version=cgroup_version, cgroup_mounts=cgroup_mounts)
     if "ipc" not in sandbox.namespaces or sandbox.shm:
@@ -328,6 +333,13 @@ def _mounts(config: cri.ContainerConfig, sandbox: SandboxPaths, read_only: bool)
         if source and path not in taken:
             mounts.append(cri.Mount(container_path=path, host_path=source, readonly=read_only))
     return sorted(mounts, key=lambda mount: posixpath.normpath(mount.container_path).count("/"))
+
+
+def make_root(root: Root) -> Operation:
+    """The mount that the pivot goes into."""
+    if root.layers:
+        return ["overlay", root.target, list(root.layers), root.upper, root.work]
+    return ["bind_root", root.target, root.upper]
 
 
 def kernel_mounts(*, privileged: bool, cgroup_version: str, cgroup_mounts: Sequence[str]) -> list[Operation]:
