@@ -3,7 +3,7 @@
 Always: the same Dockerfile, context, base and arguments give the same image, byte for byte; a step whose inputs were
 seen before is not done again; nothing outside the context is read.
 Elsewhere: the file's syntax (dockerfile.py), variables (expand.py), what COPY takes (copying.py), archives
-(layer.py), config instructions (stage.py). RUN uses the runtime's own containers (nodeagent.runtime.launch).
+(layer.py), config instructions (stage.py), commands (run.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from nodeagent.runtime.images import reference
 from nodeagent.runtime.images.archives import put_manifest
-from nodeagent.runtime.images.build import copying, stage
+from nodeagent.runtime.images.build import copying, run, stage
 from nodeagent.runtime.images.build.dockerfile import MOST_BYTES, Dockerfile, Instruction, parse
 from nodeagent.runtime.images.build.expand import ExpansionError, expand, words
 from nodeagent.runtime.images.build.layer import Item, key_of, step_key, upper_items, write
@@ -410,7 +410,7 @@ class _Builder:
                         f"{pattern!r} is remote, which is not supported", "fetch it into the context"
                     )
         found = copying.find_sources(source, patterns)
-        archives = [f for f in found if instruction.name == "ADD" and f[1].is_file and _is_archive(f[1].path)]
+        archives = [f for f in found if instruction.name == "ADD" and f[1].is_file and copying.is_archive(f[1].path)]
         follow = instruction.flag("link") is None
         plain = [f for f in found if f not in archives]
         items: list[Item] = []
@@ -458,72 +458,23 @@ class _Builder:
 
     def _run(self, here: _Stage, instruction: Instruction) -> None:
         config = here.config
-        heredoc = bool(instruction.heredocs)
-        argv = self._here_script(instruction, config) if heredoc else stage.command(instruction, config)
-        variables = {"PATH": DEFAULT_PATH, **here.arguments, **stage.environment(config)}
-        user, directory = str(config.get("User", "")), str(config.get("WorkingDir") or "/")
-        key = step_key("run", self._top(here), argv, sorted(variables.items()), user, directory, self.epoch)
+        what = run.Command(
+            argv=run.argv_of(instruction, config),
+            environment={"PATH": DEFAULT_PATH, **here.arguments, **stage.environment(config)},
+            user=str(config.get("User", "")),
+            directory=str(config.get("WorkingDir") or "/"),
+        )
+        variables = sorted(what.environment.items())
+        key = step_key("run", self._top(here), what.argv, variables, what.user, what.directory, self.epoch)
         if self._reuse(here, key):
             return
-        room = self._scratch("run")
-        upper, scratch = room / "upper", room / "scratch"
-        for path in (room, upper, scratch):
-            path.mkdir(mode=0o755)
-        self._execute(here, instruction, argv, variables, user, directory, upper, scratch)
+        layers = [self.store.layout.layer(chain) for chain in reversed(here.chain)]
+        upper = run.run(instruction, what, layers, self._scratch("run"), self.say)
         try:
             items = upper_items(upper)
         except FormatError as error:
             raise instruction.wrong(str(error)) from None
         self._layer(here, items, key, instruction)
-
-    def _execute(
-        self,
-        here: _Stage,
-        instruction: Instruction,
-        argv: Sequence[str],
-        variables: Mapping[str, str],
-        user: str,
-        directory: str,
-        upper: Path,
-        scratch: Path,
-    ) -> None:
-        import asyncio
-
-        try:
-            from nodeagent.runtime.launch import run_once
-        except ImportError as error:
-            raise instruction.wrong(f"the runtime cannot be used here ({error})") from None
-        lines = _OutputLines(self.say)
-        try:
-            ended = asyncio.run(
-                run_once(
-                    layers=[self.store.layout.layer(chain) for chain in reversed(here.chain)],
-                    upper=upper,
-                    argv=argv,
-                    env=variables,
-                    cwd=directory,
-                    user=user,
-                    output=lines.take,
-                    scratch=scratch,
-                )
-            )
-        except NotImplementedError:
-            raise instruction.wrong("the runtime cannot run commands yet") from None
-        except (OSError, RuntimeError, ValueError) as error:
-            raise instruction.wrong(f"{argv[0]!r} could not be started: {error}") from None
-        lines.end()
-        if ended.code != 0:
-            how = "ran out of memory" if ended.oom_killed else f"ended with exit code {ended.code}"
-            said = f" and said: {' | '.join(lines.last)}" if lines.last else ""
-            raise instruction.wrong(f"the command {how}{said}")
-
-    def _here_script(self, instruction: Instruction, config: stage.Config) -> list[str]:
-        shell = list(config.get("Shell") or stage.DEFAULT_SHELL)
-        document = instruction.heredocs[0]
-        if len(instruction.heredocs) == 1 and instruction.rest.lstrip("<-").strip("\"'") == document.name:
-            return [*shell, document.text]
-        bodies = "".join(f"{h.text}{h.name}\n" for h in instruction.heredocs)
-        return [*shell, f"{instruction.rest}\n{bodies}"]
 
     # Layers
 
@@ -580,54 +531,7 @@ class _Builder:
             raise instruction.wrong(str(error)) from None
 
 
-class _OutputLines:
-    """A command's output as progress lines; the last few are kept for the error."""
-
-    def __init__(self, say: Progress) -> None:
-        self._say = say
-        self._open: dict[str, bytes] = {}
-        self.last: list[str] = []
-
-    def take(self, stream: str, chunk: bytes) -> None:
-        *lines, rest = (self._open.get(stream, b"") + chunk).split(b"\n")
-        self._open[stream] = rest[-4096:]
-        for line in lines:
-            self._line(line)
-
-    def end(self) -> None:
-        for rest in self._open.values():
-            if rest:
-                self._line(rest)
-
-    def _line(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace")
-        self.last = [*self.last[-4:], text]
-        self._say(f"  {text}")
-
-
 def _expand_text(text: str, variables: Mapping[str, str], escape: str) -> str:
     """A here-document's body: variables count, quotes do not."""
     quoted = text.replace("'", f"{escape}'").replace('"', f'{escape}"')
     return expand(quoted, variables, escape)
-
-
-def _is_archive(path: str) -> bool:
-    """Whether ADD unpacks the file: Docker goes by content, not by name."""
-    with open(path, "rb") as file:
-        start = file.read(512)
-        if start[257:262] == b"ustar":
-            return True
-        if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")):
-            return not start.startswith(b"\x1f\x8b") or _gzip_holds_tar(path)
-    return False
-
-
-def _gzip_holds_tar(path: str) -> bool:
-    import gzip
-    import zlib
-
-    try:
-        with gzip.open(path) as file:
-            return file.read(512)[257:262] == b"ustar"
-    except (OSError, EOFError, zlib.error):
-        return False

@@ -256,3 +256,25 @@ def _number(text: str) -> int:
     if value >= 2**32 - 1:
         raise CopyError(f"--chown: {value} is beyond 32 bits")
     return value
+
+
+def is_archive(path: str) -> bool:
+    """Whether ADD unpacks the file: Docker goes by content, not by name."""
+    with open(path, "rb") as file:
+        start = file.read(512)
+        if start[257:262] == b"ustar":
+            return True
+        if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")):
+            return not start.startswith(b"\x1f\x8b") or _gzip_holds_tar(path)
+    return False
+
+
+def _gzip_holds_tar(path: str) -> bool:
+    import gzip
+    import zlib
+
+    try:
+        with gzip.open(path) as file:
+            return file.read(512)[257:262] == b"ustar"
+    except (OSError, EOFError, zlib.error):
+        return False
