@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sampan.selectors import Selector, SelectorError, of_object
 
@@ -15,13 +15,17 @@ C = TypeVar("C", bound="Condition")
 class Condition(Protocol):
     """Any of the API's condition types."""
 
-    type: str | None
-    status: str | None
-    reason: str | None
-    message: str | None
-    last_transition_time: datetime | None
-
-    def model_copy(self: C, *, update: dict[str, object] | None = None) -> C: ...
+    @property
+    def type(self) -> str | None: ...
+    @property
+    def status(self) -> str | None: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def message(self) -> str | None: ...
+    @property
+    def last_transition_time(self) -> datetime | None: ...
+    def model_copy(self: C, *, update: Mapping[str, Any] | None = None) -> C: ...
 
 
 def find(conditions: Sequence[C], type: str) -> C | None:

@@ -17,7 +17,7 @@ from controllers.conditions import find, merged, stamp
 from sampan.actions import Action, Batch, Delete, Event, Patch, RequeueAfter, SetStatus
 from sampan.api.batch_v1 import Job, JobCondition, JobStatus, UncountedTerminatedPods
 from sampan.api.core_v1 import Pod
-from sampan.client import Propagation
+from sampan.client import PatchKind, Propagation
 from sampan.events import NORMAL, WARNING
 from sampan.kinds import JOBS, PODS
 from sampan.loop import Controller, namespace_is_terminating
@@ -326,9 +326,8 @@ def _let_go(pods: Iterable[Pod]) -> Iterator[Action]:
     """Take the finalizer off; the pods' ends are counted or no longer of interest."""
     patches = []
     for pod in pods:
-        kept = [one for one in pod.metadata.finalizers if one != jp.FINALIZER]
-        change = {"metadata": {"finalizers": kept or None}}
-        patches.append(Patch(PODS, pod, change, or_gone=True))
+        change = {"metadata": {"$deleteFromPrimitiveList/finalizers": [jp.FINALIZER]}}
+        patches.append(Patch(PODS, pod, change, PatchKind.STRATEGIC, or_gone=True))
     if patches:
         yield Batch(patches)
 

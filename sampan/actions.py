@@ -251,6 +251,17 @@ class Release(Action):
 
 
 @dataclass(frozen=True)
+class Steps(Action):
+    """Several actions, one after the other, as one."""
+
+    actions: Sequence[Action]
+
+    async def perform(self, turn: Turn) -> None:
+        for action in self.actions:
+            await action.perform(turn)
+
+
+@dataclass(frozen=True)
 class Batch(Action):
     """Many like actions at once, slowly at first: 1, 2, 4 ... so that what can't succeed fails cheaply.
 

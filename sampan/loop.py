@@ -56,6 +56,7 @@ class Controller(Generic[O]):
     `reconcile` is pure: given the object as last seen and the World, it yields actions. `owns` are resources whose
     objects concern the owner they name as controller, and, through `selector`, orphans an owner may adopt.
     `reads` are resources that it looks at without being told of changes. `gone` is for a key that is no more.
+    `field_selectors` narrow what is watched of a resource, for all controllers of the process.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Controller(Generic[O]):
     gone: Callable[[Key, World], Iterable[Action]] | None = None
     keys: Keys = own_key
     indexes: Mapping[Resource[Any], Mapping[str, Index]] = field(default_factory=dict)
+    field_selectors: Mapping[Resource[Any], str] = field(default_factory=dict)
     workers: int = 4
 
     def resources(self) -> set[Resource[Any]]:
@@ -132,22 +134,42 @@ def claim(
     return Claim(owned, actions)
 
 
-class Loop:
-    """Runs controllers over shared caches."""
+def caches_for(
+    controllers: Iterable[Controller[Any]], client: Client, clock: Clock, also: Iterable[Resource[Any]] = ()
+) -> Caches:
+    """The caches that a set of controllers needs, each resource once, and those of further resources."""
+    indexes: dict[Resource[Any], dict[str, Index]] = {resource: {} for resource in also}
+    selectors: dict[Resource[Any], str] = {}
+    for controller in controllers:
+        for resource in controller.resources():
+            indexes.setdefault(resource, {}).update(controller.indexes.get(resource, {}))
+        selectors.update(controller.field_selectors)
+    return Caches(client, clock, indexes, selectors)
 
-    def __init__(self, client: Client, caches: Caches, recorders: Callable[[str], EventRecorder], clock: Clock) -> None:
+
+class Loop:
+    """Runs controllers over shared caches. `queues` collects their queues, for whoever moves the clock."""
+
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        recorders: Callable[[str], EventRecorder],
+        clock: Clock,
+        queues: list[KeyQueue[Any]] | None = None,
+    ) -> None:
         self._client = client
         self._caches = caches
         self._recorders = recorders
         self._clock = clock
-        self.queues: dict[str, KeyQueue[Key]] = {}
+        self._queues: list[KeyQueue[Any]] = [] if queues is None else queues
 
     async def run(self, controllers: Iterable[Controller[Any]]) -> None:
         """Run them until cancelled; the caches must run and be synced."""
         async with asyncio.TaskGroup() as group:
             for controller in controllers:
                 queue: KeyQueue[Key] = KeyQueue(self._clock)
-                self.queues[controller.name] = queue
+                self._queues.append(queue)
                 turns = _Turns(self._client, self._caches, self._recorders(controller.name))
                 self._feed(controller, queue)
                 for number in range(controller.workers):

@@ -57,10 +57,23 @@ class World(Protocol):
 class Caches:
     """A World over informers, one a resource, shared by all controllers of the process."""
 
-    def __init__(self, client: Client, clock: Clock, indexes: Mapping[Resource[Any], Mapping[str, Index]]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        indexes: Mapping[Resource[Any], Mapping[str, Index]],
+        field_selectors: Mapping[Resource[Any], str] | None = None,
+    ) -> None:
         self._clock = clock
+        self._narrowed = dict(field_selectors or {})
         self._informers: dict[Resource[Any], Informer[Any]] = {
-            resource: Informer(client, resource, indexes={**INDEXES, **extra}, clock=clock)
+            resource: Informer(
+                client,
+                resource,
+                indexes={**INDEXES, **extra},
+                field_selector=self._narrowed.get(resource, ""),
+                clock=clock,
+            )
             for resource, extra in indexes.items()
         }
 
@@ -76,6 +89,10 @@ class Caches:
     def watches(self, resource: Resource[Any]) -> bool:
         """Whether there is an informer of the resource."""
         return resource in self._informers
+
+    def complete(self) -> list[Informer[Any]]:
+        """The informers that follow all objects of their resource."""
+        return [one for resource, one in self._informers.items() if resource not in self._narrowed]
 
     def get(self, resource: Resource[M], namespace: str, name: str) -> M | None:
         """One object, as last seen."""
