@@ -1,0 +1,305 @@
+"""The agent of one node: a worker for each pod, fed by the API's watch and the runtime's events.
+
+Always: a pod of the runtime that the API does not show is ended only after the API was asked for it by name; while
+the API is out of reach, containers go on.
+Elsewhere: one pod's life (pod.py), the node's own objects (node.py), what the API server asks of us (server/).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from nodeagent import machine
+from nodeagent.config import AgentConfig
+from nodeagent.cri import Conditions, CriError, Runtime
+from nodeagent.images import Images
+from nodeagent.names import Resolver, read_resolver
+from nodeagent.node import NodeKeeper
+from nodeagent.node_context import NodeContext
+from nodeagent.pod import PodWorker
+from nodeagent.references import References
+from nodeagent.status import NodeFacts
+from nodeagent.tokens import Tokens
+from nodeagent.volumes.pod_volumes import PodVolumes
+from sampan.api import core_v1
+from sampan.api.meta_v1 import ObjectMeta
+from sampan.client import Client, Unreachable
+from sampan.clock import Clock
+from sampan.errors import ApiError
+from sampan.events import EventRecorder
+from sampan.informer import Change, Informer
+from sampan.kinds import NODES, PODS, SERVICES
+from sampan.logs import fields
+
+log = logging.getLogger(__name__)
+
+RELIST_SECONDS = 2.0
+RECONNECT_SECONDS = 1.0
+ORPHANS_SECONDS = 300.0
+
+
+class Agent:
+    """Everything that one node's agent does. Own `run` in a TaskGroup, or await it."""
+
+    def __init__(self, config: AgentConfig, client: Client, runtime: Runtime, clock: Clock) -> None:
+        self.config = config
+        self.client = client
+        self.runtime = runtime
+        self.clock = clock
+        self.workers: dict[str, PodWorker] = {}
+        self.events = EventRecorder(client, "kubelet", host=config.node_name, clock=clock)
+        self.node = NodeKeeper(config, client, runtime, clock, self._conditions)
+        self.pods: Informer[core_v1.Pod] = Informer(
+            client, PODS, field_selector=f"spec.nodeName={config.node_name}", clock=clock
+        )
+        self._nodes: Informer[core_v1.Node] = Informer(
+            client, NODES, field_selector=f"metadata.name={config.node_name}", clock=clock
+        )
+        self._services: Informer[core_v1.Service] = Informer(client, SERVICES, clock=clock)
+        self._done: set[str] = set()
+        self._cidr = ""
+        self._context: NodeContext | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def context(self) -> NodeContext:
+        """What the pods' workers share."""
+        assert self._context is not None, "the agent does not run yet"
+        return self._context
+
+    async def run(self) -> None:
+        """Run the node until cancelled; containers stay."""
+        self.config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self.config.log_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self._context = await self._make_context(tasks)
+            self._nodes.subscribe(self._node_changed)
+            for work in (
+                self.events.run(),
+                self.node.run(),
+                self.node.keep_lease(),
+                self._nodes.run(),
+                self._services.run(),
+                self._follow_runtime(),
+                self._context.images.collect(self._images_in_use, self._disk_percent),
+            ):
+                tasks.create_task(work)
+            await self.node.registered.wait()
+            tasks.create_task(self.pods.run())
+            await self.pods.synced()
+            self.pods.subscribe(self._pod_changed)
+            tasks.create_task(self._seek_orphans())
+
+    async def _make_context(self, tasks: asyncio.TaskGroup) -> NodeContext:
+        config = self.config
+        await self._runtime_answers()
+        references = References(self.client, self.clock, tasks, self._references_changed)
+        return NodeContext(
+            name=config.node_name,
+            client=self.client,
+            runtime=self.runtime,
+            clock=self.clock,
+            events=self.events,
+            references=references,
+            tokens=Tokens(self.client, self.clock),
+            volumes=PodVolumes(config.state_dir, references),
+            images=Images(self.runtime, self.clock, serial=config.serial_image_pulls),
+            facts=NodeFacts((config.node_ip,), self.runtime.name),
+            log_dir=config.log_dir,
+            cgroup_root=config.cgroup_root,
+            cluster_domain=config.cluster_domain,
+            cluster_dns=tuple(config.cluster_dns),
+            resolver=_resolver(config.resolv_conf),
+            node_memory=self.node.system.memory,
+            allocatable=lambda: self.node.allocatable,
+            services=self._services.items,
+            services_known=lambda: self._services.has_synced,
+            node_hosts=_text(Path("/etc/hosts")),
+        )
+
+    async def _runtime_answers(self) -> None:
+        """Wait for the runtime's socket."""
+        complained = False
+        while True:
+            try:
+                version = await self.runtime.version()
+            except CriError as error:
+                if not complained:
+                    log.warning("waiting for the container runtime", extra=fields(error=error))
+                complained = True
+                await self.clock.sleep(0.1)
+            else:
+                log.info("container runtime", extra=fields(name=version.name, version=version.version))
+                return
+
+    # --- pods
+
+    def _pod_changed(self, change: Change[core_v1.Pod]) -> None:
+        if change.new is None:
+            uid = change.object.metadata.uid or ""
+            self._done.discard(uid)
+            if (worker := self.workers.get(uid)) is not None:
+                worker.update(None)
+            return
+        pod = change.new
+        uid = pod.metadata.uid or ""
+        if uid in self._done:
+            return
+        worker = self.workers.get(uid)
+        if worker is None:
+            self._tend(PodWorker(self.context, pod))
+        else:
+            worker.update(pod)
+
+    def _tend(self, worker: PodWorker) -> None:
+        assert self._tasks is not None
+        self.workers[worker.uid] = worker
+        self._tasks.create_task(self._tend_until_gone(worker), name=f"pod {worker.uid}")
+
+    async def _tend_until_gone(self, worker: PodWorker) -> None:
+        delay = 1.0
+        while True:
+            try:
+                await worker.run()
+                break
+            except Exception:  # the agent's edge: a bug in one pod's worker must not stop the node
+                log.exception("a pod's worker failed", extra=fields(uid=worker.uid))
+                await self.clock.sleep(delay)
+                delay = min(60.0, delay * 2)
+                worker = PodWorker(self.context, worker.pod)
+                self.workers[worker.uid] = worker
+        self.workers.pop(worker.uid, None)
+        if self.pods.get(worker.pod.metadata.namespace or "", worker.pod.metadata.name or "") is not None:
+            self._done.add(worker.uid)
+        self.context.references.forget(worker.uid)
+        self.context.tokens.forget(worker.uid)
+
+    def _references_changed(self, uid: str) -> None:
+        if (worker := self.workers.get(uid)) is not None:
+            worker.references_changed()
+
+    async def _seek_orphans(self) -> None:
+        """End what the runtime or the disk has of pods that are not (or no longer) this node's."""
+        while True:
+            try:
+                found = await self.runtime.uids()
+                for uid in self.context.volumes.uids():
+                    found.setdefault(uid, ("", ""))
+                for uid, (namespace, name) in found.items():
+                    if uid not in self.workers and await self._is_orphan(uid, namespace, name):
+                        log.info("ending an orphaned pod", extra=fields(pod=f"{namespace}/{name}", uid=uid))
+                        meta = ObjectMeta(namespace=namespace, name=name, uid=uid, deletion_grace_period_seconds=1)
+                        worker = PodWorker(self.context, core_v1.Pod(metadata=meta))
+                        worker.update(None)
+                        self._tend(worker)
+            except (CriError, ApiError, Unreachable) as error:
+                log.warning("can't look for orphaned pods", extra=fields(error=error))
+            await self.clock.sleep(ORPHANS_SECONDS)
+
+    async def _is_orphan(self, uid: str, namespace: str, name: str) -> bool:
+        """Asked of the API itself: a cached list may be from before the pod was made."""
+        if not name:
+            # only files are left: the pod's name is not known, so look through all of this node's
+            listed = await self.client.list(PODS, field_selector=f"spec.nodeName={self.config.node_name}")
+            return all(pod.metadata.uid != uid for pod in listed.items)
+        try:
+            pod = await self.client.get(PODS, name, namespace)
+        except ApiError as error:
+            if error.is_not_found:
+                return True
+            raise
+        return pod.metadata.uid != uid or pod.spec.node_name != self.config.node_name
+
+    # --- the runtime
+
+    async def _follow_runtime(self) -> None:
+        """Wake the worker of each pod to which something happens."""
+        while True:
+            self._wake_all()
+            try:
+                async for event in self.runtime.events():
+                    self._wake(event.uid)
+            except CriError as error:
+                if error.is_unimplemented:
+                    await self._relist()
+                log.warning("lost the runtime's events", extra=fields(error=error))
+            await self.clock.sleep(RECONNECT_SECONDS)
+
+    async def _relist(self) -> None:
+        """For a runtime that tells no events: compare what it lists. Returns when it does not answer."""
+        log.info("the runtime tells no events; listing instead", extra=fields(seconds=RELIST_SECONDS))
+        before: dict[str, frozenset[tuple[str, int]]] = {}
+        while True:
+            try:
+                now = await self.runtime.states()
+            except CriError:
+                return
+            for uid in before.keys() | now.keys():
+                if before.get(uid) != now.get(uid):
+                    self._wake(uid)
+            before = now
+            await self.clock.sleep(RELIST_SECONDS)
+
+    def _wake(self, uid: str) -> None:
+        if (worker := self.workers.get(uid)) is not None:
+            worker.wake()
+
+    def _wake_all(self) -> None:
+        for worker in self.workers.values():
+            worker.wake()
+
+    def _conditions(self, conditions: Conditions | None) -> None:
+        ready = conditions is not None and conditions.network_ready
+        if self._context is not None and self._context.network_ready is not ready:
+            self._context.network_ready = ready
+            self._wake_all()
+
+    # --- the node
+
+    def _node_changed(self, change: Change[core_v1.Node]) -> None:
+        self.node.update(change.new)
+        if change.new is not None and (cidr := change.new.spec.pod_cidr or "") and cidr != self._cidr:
+            self._cidr = cidr
+            assert self._tasks is not None
+            self._tasks.create_task(self._set_cidr(cidr))
+
+    async def _set_cidr(self, cidr: str) -> None:
+        """Tell the runtime, until it has heard."""
+        delay = 0.1
+        while cidr == self._cidr:
+            try:
+                await self.runtime.set_pod_cidr(cidr)
+            except CriError as error:
+                log.warning("can't give the runtime its pod CIDR", extra=fields(cidr=cidr, error=error))
+                await self.clock.sleep(delay)
+                delay = min(5.0, delay * 2)
+            else:
+                log.info("pod CIDR", extra=fields(cidr=cidr))
+                self.node.poke()
+                return
+
+    def _images_in_use(self) -> set[str]:
+        """Images of the containers that are here, by id and by the name in their spec."""
+        used: set[str] = set()
+        for worker in self.workers.values():
+            used |= {container.image_ref for container in worker.observed.containers}
+            used |= {container.image for container in worker.observed.containers}
+        return used
+
+    def _disk_percent(self) -> float:
+        load = machine.load(self.config.state_dir)
+        return 100.0 * (load.disk_size - load.disk_free) / max(1, load.disk_size)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _resolver(path: Path) -> Resolver:
+    return read_resolver(_text(path))

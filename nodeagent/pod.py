@@ -1,0 +1,644 @@
+"""The worker of one pod: an asyncio task that keeps it as the API last said, until it is gone.
+
+Level-triggered: observe, plan, begin the steps, report, wait for the next change. Steps that take long (a pull, a
+graceful stop) run as tasks of their own; the plan knows which are under way and does not ask for them twice.
+Always: cancelled, a worker leaves its containers running; one pod's trouble is its own; nothing is remembered that
+a restarted agent could not find again in the runtime's labels and the API.
+Elsewhere: what to do (plan.py), what to say (status.py), how containers look (containers.py, volumes/).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nodeagent.cri import CriError
+from nodeagent.lifecycle import Stage, move_pod
+from nodeagent.messages import last_words
+from nodeagent.node_context import NodeContext
+from nodeagent.observed import Container, Failure, Health, Observed
+from nodeagent.plan import (
+    SANDBOX_FAILURE,
+    START,
+    VOLUME_FAILURE,
+    CreateSandbox,
+    DeletePod,
+    KillContainer,
+    KillReason,
+    MountVolumes,
+    Plan,
+    RemoveContainer,
+    RemoveSandbox,
+    RemoveVolumes,
+    StartContainer,
+    Step,
+    StopSandbox,
+    Verdict,
+    Wish,
+    deadline_of,
+    plan,
+)
+from nodeagent.probes.verdict import ProbeKind
+from nodeagent.probes.worker import Probed, keep_asking
+from nodeagent.references import referenced
+from nodeagent.restart import Kind, Member, members
+from nodeagent.start import StartFailure, kill, start_container, start_sandbox
+from nodeagent.status import status_of
+from nodeagent.statuses import is_urgent, patch_of
+from nodeagent.volumes.errors import VolumeError
+from sampan.api import core_v1
+from sampan.client import PatchKind, Unreachable
+from sampan.errors import ApiError, SampanError
+from sampan.kinds import PODS
+from sampan.logs import fields
+from sampan.objects import version_of
+
+log = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 60.0
+OBSERVE_SECONDS = 30.0
+FIRST_HOLD, MOST_HOLD = 0.5, 60.0
+COALESCE_SECONDS = 0.1
+PULL_FIRST, PULL_MOST = 10.0, 300.0
+REFUSED_IN_CONFIG = ("CreateContainerConfigError",)
+
+
+@dataclass
+class _Hold:
+    until: float
+    seconds: float
+
+
+class PodWorker:
+    """Tends one pod, by uid. Own `run` in a TaskGroup; `update` and `wake` tell it that something changed."""
+
+    def __init__(self, node: NodeContext, pod: core_v1.Pod, *, removed: bool = False) -> None:
+        self._node = node
+        self._pod = pod
+        self._removed = removed
+        self.uid = pod.metadata.uid or ""
+        self.stage = Stage.STARTING
+        self._wake = asyncio.Event()
+        self._activities: dict[str, asyncio.Task[None]] = {}
+        self._holds: dict[str, _Hold] = {}
+        self._failures: dict[str, Failure] = {}
+        self._tries: dict[str, int] = {}
+        self._messages: dict[str, str] = {}
+        self._results: dict[tuple[str, ProbeKind], bool | None] = {}
+        self._probes: dict[tuple[str, ProbeKind], asyncio.Task[None]] = {}
+        self._starting: set[str] = set()
+        self._post_start_failed: set[str] = set()
+        self._pre_stopped: set[str] = set()
+        self._deadline_told = False
+        self._volumes_ready = False
+        self._announced: dict[str, str] = {}
+        self._status: core_v1.PodStatus | None = None
+        self._status_changed = asyncio.Event()
+        self._status_written = asyncio.Event()
+        self._verdict: Verdict | None = None
+        self.observed = Observed()
+        self._group: asyncio.TaskGroup | None = None
+
+    # --- what others tell it
+
+    @property
+    def pod(self) -> core_v1.Pod:
+        """The pod as last known."""
+        return self._pod
+
+    def update(self, pod: core_v1.Pod | None) -> None:
+        """The API says this now; None: the pod is not there any more."""
+        if pod is None:
+            self._removed = True
+        elif version_of(pod) >= version_of(self._pod):
+            old, self._pod = self._pod, pod
+            if referenced(pod) != referenced(old):
+                self._volumes_ready = False
+            elif self._volumes_ready and _shown(pod) != _shown(old):
+                self._begin("refresh", self._refresh())
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look again."""
+        self._wake.set()
+
+    def references_changed(self) -> None:
+        """A ConfigMap or Secret that this pod uses is another now: what failed for want of it is tried at once."""
+        for name, failure in tuple(self._failures.items()):
+            if failure.reason in REFUSED_IN_CONFIG or name == VOLUME_FAILURE:
+                self._failures[name] = replace(failure, retry_at=0.0)
+        if self._volumes_ready:
+            self._begin("refresh", self._refresh())
+        self._wake.set()
+
+    def condemn(self, verdict: Verdict) -> None:
+        """Bring the pod to its end by the node's decision (an eviction, a refused admission)."""
+        self._verdict = verdict
+        self._wake.set()
+
+    # --- its life
+
+    async def run(self) -> None:
+        """Tend the pod until nothing of it is left. Cancelled, it leaves containers running."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            writer = group.create_task(self._write_statuses())
+            try:
+                await self._tend()
+            finally:
+                for task in (writer, *self._activities.values(), *self._probes.values()):
+                    task.cancel()
+
+    async def _tend(self) -> None:
+        trouble = 0
+        while True:
+            self._wake.clear()
+            try:
+                planned = await self._round()
+            except (CriError, TimeoutError) as error:  # one pod's trouble is its own
+                trouble += 1
+                log.warning("can't observe a pod", extra=fields(pod=self._label, error=error))
+                await self._pause(min(MOST_HOLD, FIRST_HOLD * 2 ** min(trouble, 8)))
+                continue
+            except SampanError:
+                trouble += 1
+                log.exception("can't tend a pod", extra=fields(pod=self._label))
+                await self._pause(min(MOST_HOLD, FIRST_HOLD * 2 ** min(trouble, 8)))
+                continue
+            trouble = 0
+            if planned.stage is Stage.GONE:
+                self.stage = Stage.GONE
+                return
+            await self._sleep(planned.wake_at)
+
+    async def _round(self) -> Plan:
+        """Observe, plan, act, report: once."""
+        now = self._node.clock.now()
+        busy = self._busy(now.timestamp())
+        async with asyncio.timeout(OBSERVE_SECONDS):
+            self.observed = seen = await self._observe(busy)
+        now = self._node.clock.now()
+        seen = replace(seen, busy=busy | self._busy(now.timestamp()))
+        wish = Wish(self._pod, self._removed, self._verdict)
+        planned = plan(wish, seen, now.timestamp())
+        stage = move_pod(self.stage, planned.stage)
+        if stage is not self.stage:
+            log.info("pod stage", extra=fields(pod=self._label, stage=stage.value))
+        if stage is Stage.REMOVING and self.stage is not Stage.REMOVING and not self._removed:
+            self._report(seen, planned)
+            await self._flushed()
+        self.stage = stage
+        if stage is Stage.GONE:
+            return planned
+        for key in planned.cancel:
+            if (task := self._activities.get(key)) is not None:
+                task.cancel()
+        self._attend_probes(seen, stage)
+        self._announce(planned)
+        if planned.report and not self._removed:
+            self._report(seen, planned)
+        self._act(planned)
+        return planned
+
+    def _act(self, planned: Plan) -> None:
+        starts = [step for step in planned.steps if isinstance(step, StartContainer)]
+        if starts:
+            self._begin(START, self._start_all(starts))
+        for step in planned.steps:
+            if not isinstance(step, StartContainer):
+                self._begin(step.key, self._perform(step))
+
+    @property
+    def _label(self) -> str:
+        return f"{self._pod.metadata.namespace}/{self._pod.metadata.name}"
+
+    def _busy(self, now: float) -> frozenset[str]:
+        held = {key for key, hold in self._holds.items() if hold.until > now}
+        return frozenset(self._activities.keys() | held)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not past the next change."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _sleep(self, wake_at: float | None) -> None:
+        now = self._node.clock.now().timestamp()
+        moments = [hold.until for hold in self._holds.values() if hold.until > now]
+        moments += [one for one in (wake_at, self._node.tokens.next_renewal(self.uid)) if one is not None]
+        wait = min((moment - now for moment in moments), default=RESYNC_SECONDS)
+        await self._pause(min(RESYNC_SECONDS, max(0.02, wait)))
+        renewal = self._node.tokens.next_renewal(self.uid)
+        if renewal is not None and renewal <= self._node.clock.now().timestamp() and self._volumes_ready:
+            self._begin("refresh", self._refresh())
+
+    # --- observing
+
+    async def _observe(self, busy: frozenset[str]) -> Observed:
+        sandboxes, containers = await self._node.runtime.pod(self.uid)
+        containers = tuple(self._with_words(container) for container in containers)
+        return Observed(
+            sandboxes=sandboxes,
+            containers=containers,
+            health={container.id: self._health(container) for container in containers if container.running},
+            failures=dict(self._failures),
+            busy=busy,
+            volumes_ready=self._volumes_ready,
+            volumes_present=self._node.volumes.present(self.uid),
+            network_ready=self._node.network_ready,
+        )
+
+    def _with_words(self, container: Container) -> Container:
+        if not container.exited:
+            return container
+        if container.id not in self._messages:
+            self._messages[container.id] = last_words(container)
+        return replace(container, message=self._messages[container.id])
+
+    def _member(self, name: str) -> Member | None:
+        return next((one for one in members(self._pod) if one.name == name), None)
+
+    def _health(self, container: Container) -> Health:
+        member = self._member(container.name)
+        if member is None:
+            return Health()
+        spec = member.spec
+        known = self._reported(container)
+        startup = self._results.get((container.id, ProbeKind.STARTUP))
+        if startup is None and known is not None and known.started and spec.startup_probe is not None:
+            startup = self._results[(container.id, ProbeKind.STARTUP)] = True
+        started = container.id not in self._starting and (spec.startup_probe is None or startup is True)
+        key = (container.id, ProbeKind.READINESS)
+        ready: bool | None = True
+        if spec.readiness_probe is not None:
+            if key not in self._results and known is not None and known.ready:
+                self._results[key] = True  # an earlier life of this agent had found it so
+            ready = self._results.get(key)
+        return Health(
+            started=started,
+            ready=started and bool(ready),
+            live=self._results.get((container.id, ProbeKind.LIVENESS)),
+            startup_failed=startup is False,
+            post_start_failed=container.id in self._post_start_failed,
+        )
+
+    def _reported(self, container: Container) -> core_v1.ContainerStatus | None:
+        """What the API has of this very container."""
+        status = self._pod.status
+        reports = (*status.container_statuses, *status.init_container_statuses)
+        suffix = f"://{container.id}"
+        return next((one for one in reports if one.container_id and one.container_id.endswith(suffix)), None)
+
+    # --- probes
+
+    def _attend_probes(self, seen: Observed, stage: Stage) -> None:
+        wanted: dict[tuple[str, ProbeKind], tuple[core_v1.Probe, Member, Container]] = {}
+        for member in members(self._pod):
+            container = seen.newest(member.name)
+            if container is None or not container.running or container.id in self._starting:
+                continue
+            health = seen.health.get(container.id, Health())
+            spec = member.spec
+            probes: list[tuple[ProbeKind, core_v1.Probe | None]] = []
+            if health.started:
+                probes.append((ProbeKind.READINESS, spec.readiness_probe))
+                if stage in (Stage.STARTING, Stage.RUNNING):
+                    probes.append((ProbeKind.LIVENESS, spec.liveness_probe))
+            elif self._results.get((container.id, ProbeKind.STARTUP)) is None:
+                probes.append((ProbeKind.STARTUP, spec.startup_probe))
+            for kind, probe in probes:
+                if probe is not None:
+                    wanted[container.id, kind] = (probe, member, container)
+        for key in self._probes.keys() - wanted.keys():
+            self._probes.pop(key).cancel()
+        alive = {container.id for container in seen.containers if container.running}
+        for key in [key for key in self._results if key[0] not in alive]:
+            del self._results[key]
+        for key, (probe, member, container) in wanted.items():
+            if key not in self._probes:
+                self._probes[key] = self._spawn(self._probe(key, probe, member, container))
+
+    async def _probe(
+        self, key: tuple[str, ProbeKind], probe: core_v1.Probe, member: Member, container: Container
+    ) -> None:
+        _, kind = key
+
+        def held(value: bool | None) -> None:
+            self._results[key] = value
+            self._wake.set()
+
+        def say(type_: str, reason: str, message: str) -> None:
+            self._node.say(self._pod, type_, reason, message, container=member)
+
+        try:
+            await keep_asking(
+                probe,
+                kind,
+                Probed(container.id, member.spec, self._pod_ip(), container.started_at),
+                runtime=self._node.runtime,
+                clock=self._node.clock,
+                held=held,
+                say=say,
+                known=self._results.get(key),
+            )
+        except Exception:  # the pod's edge: a bug in a probe must not take the pod's worker along
+            log.exception("a probe failed in itself", extra=fields(pod=self._label, container=member.name))
+
+    def _pod_ip(self) -> str:
+        if self._pod.spec.host_network:
+            return self._node.facts.host_ips[0] if self._node.facts.host_ips else ""
+        sandbox = self.observed.sandbox
+        return sandbox.ips[0] if sandbox is not None and sandbox.ips else ""
+
+    # --- acting
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._group is not None
+        return self._group.create_task(work)
+
+    def _begin(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        if key in self._activities:
+            work.close()
+            return
+        self._activities[key] = self._spawn(self._supervise(key, work))
+
+    async def _supervise(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+            self._holds.pop(key, None)
+        except (SampanError, OSError, TimeoutError) as error:
+            self._hold(key)
+            log.warning("a step failed", extra=fields(pod=self._label, step=key, error=error))
+        except Exception:  # likewise: one pod's trouble is its own
+            self._hold(key)
+            log.exception("a step failed", extra=fields(pod=self._label, step=key))
+        finally:
+            self._activities.pop(key, None)
+            self._wake.set()
+
+    def _hold(self, key: str) -> None:
+        """Not again at once: each failure in a row doubles the wait."""
+        before = self._holds.get(key)
+        seconds = min(MOST_HOLD, before.seconds * 2) if before is not None else FIRST_HOLD
+        self._holds[key] = _Hold(self._node.clock.now().timestamp() + seconds, seconds)
+
+    async def _perform(self, step: Step) -> None:
+        node = self._node
+        match step:
+            case MountVolumes():
+                await self._mount_volumes()
+            case CreateSandbox():
+                await self._create_sandbox(step)
+            case KillContainer():
+                await self._kill(step)
+            case RemoveContainer():
+                await node.runtime.remove_container(step.id)
+            case StopSandbox():
+                await node.runtime.stop_sandbox(step.id)
+            case RemoveSandbox():
+                await node.runtime.stop_sandbox(step.id)
+                await node.runtime.remove_sandbox(step.id)
+            case RemoveVolumes():
+                await node.volumes.remove(self.uid)
+                self._volumes_ready = False
+            case DeletePod():
+                await self._delete()
+            case StartContainer():
+                raise AssertionError("containers are started in order, by _start_all")
+
+    async def _mount_volumes(self) -> None:
+        try:
+            await self._node.references.want(self.uid, referenced(self._pod))
+            tokens = await self._node.tokens.of_pod(self._pod)
+            await self._node.volumes.prepare(self._pod, tokens, self._node.here(self._pod_ips()))
+        except TimeoutError:
+            self._fail(VOLUME_FAILURE, "ContainerCreating", "timed out waiting for ConfigMaps and Secrets")
+        except VolumeError as error:
+            self._node.say(self._pod, "Warning", "FailedMount", str(error))
+            self._fail(VOLUME_FAILURE, "ContainerCreating", str(error))
+        else:
+            self._clear(VOLUME_FAILURE)
+            self._volumes_ready = True
+
+    async def _refresh(self) -> None:
+        if self.stage not in (Stage.STARTING, Stage.RUNNING):
+            return
+        try:
+            tokens = await self._node.tokens.of_pod(self._pod)
+            self._node.volumes.refresh(self._pod, tokens, self._node.here(self._pod_ips()))
+        except VolumeError as error:
+            self._node.say(self._pod, "Warning", "FailedMount", str(error))
+
+    def _pod_ips(self) -> tuple[str, ...]:
+        if self._pod.spec.host_network:
+            return self._node.facts.host_ips
+        sandbox = self.observed.sandbox
+        return sandbox.ips if sandbox is not None else ()
+
+    async def _create_sandbox(self, step: CreateSandbox) -> None:
+        try:
+            await start_sandbox(self._node, self._pod, step)
+        except SampanError as error:
+            message = f"Failed to create pod sandbox: {error}"
+            self._node.say(self._pod, "Warning", "FailedCreatePodSandBox", message)
+            self._fail(SANDBOX_FAILURE, "ContainerCreating", message, first=1.0, most=30.0)
+        else:
+            self._clear(SANDBOX_FAILURE)
+
+    async def _start_all(self, steps: list[StartContainer]) -> None:
+        """Start containers one after another; one that fails does not stop the next."""
+        for step in steps:
+            member = self._member(step.name)
+            if member is None:
+                continue
+            if step.kind is Kind.REGULAR and self._deadline_passed():
+                return
+            try:
+                await self._start(step, member)
+            except StartFailure as failure:
+                pull = failure.reason in ("ErrImagePull", "ImageInspectError")
+                self._fail(
+                    step.name,
+                    failure.reason,
+                    str(failure),
+                    first=PULL_FIRST if pull else 1.0 if failure.container_exists else 2.0,
+                    most=PULL_MOST,
+                )
+            else:
+                self._clear(step.name)
+            self._wake.set()
+
+    def _deadline_passed(self) -> bool:
+        deadline = deadline_of(self._pod)
+        return deadline is not None and self._node.clock.now().timestamp() >= deadline
+
+    async def _start(self, step: StartContainer, member: Member) -> None:
+        sandbox = next((one for one in self.observed.sandboxes if one.id == step.sandbox_id), None)
+        if sandbox is None:
+            return
+
+        def created(container_id: str) -> None:
+            self._starting.add(container_id)
+
+        def started(container_id: str) -> None:
+            self._wake.set()
+
+        try:
+            await start_container(
+                self._node, self._pod, member, step, sandbox, self.observed, created=created, started=started
+            )
+        except StartFailure as failure:
+            if failure.reason == "PostStartHookError" and failure.container_id:
+                self._post_start_failed.add(failure.container_id)
+            raise
+        finally:
+            self._starting.clear()  # one container starts at a time
+            self._wake.set()
+
+    async def _kill(self, step: KillContainer) -> None:
+        member = self._member(step.container.name)
+        first = step.container.id not in self._pre_stopped
+        self._pre_stopped.add(step.container.id)
+        if first:
+            self._node.say(self._pod, "Normal", "Killing", _killing(step), container=member)
+        await kill(self._node, self._pod, member, step, self._pod_ip(), with_hook=first)
+
+    async def _delete(self) -> None:
+        """Take the pod out of the API: nothing of it is left here."""
+        meta = self._pod.metadata
+        try:
+            await self._node.client.delete(
+                PODS, meta.name or "", meta.namespace or "", grace_period_seconds=0, uid=self.uid
+            )
+        except ApiError as error:
+            if not (error.is_not_found or error.is_conflict):
+                raise
+        self._removed = True
+
+    def _fail(self, name: str, reason: str, message: str, *, first: float = 2.0, most: float = 60.0) -> None:
+        tries = self._tries[name] = self._tries.get(name, 0) + 1
+        now = self._node.clock.now().timestamp()
+        self._failures[name] = Failure(reason, message, now, now + min(most, first * 2 ** min(tries - 1, 10)))
+
+    def _clear(self, name: str) -> None:
+        self._failures.pop(name, None)
+        self._tries.pop(name, None)
+
+    # --- telling
+
+    def _announce(self, planned: Plan) -> None:
+        """Events for what the plan holds back, once each time it begins to."""
+        now = {name: waiting.reason for name, waiting in planned.waiting.items()}
+        for name, reason in now.items():
+            if self._announced.get(name) == reason:
+                continue
+            member = self._member(name)
+            if reason == "CrashLoopBackOff":
+                text = f"Back-off restarting failed container {name} in pod {_under(self._pod)}"
+                self._node.say(self._pod, "Warning", "BackOff", text, container=member)
+            elif reason == "ImagePullBackOff" and member is not None:
+                self._node.say(
+                    self._pod, "Normal", "BackOff", f'Back-off pulling image "{member.spec.image}"', container=member
+                )
+                self._node.say(self._pod, "Warning", "Failed", "Error: ImagePullBackOff", container=member)
+        self._announced = now
+        verdict = planned.verdict
+        if verdict is not None and verdict.reason == "DeadlineExceeded" and not self._deadline_told:
+            self._deadline_told = True
+            if self._pod.status.phase not in ("Succeeded", "Failed"):
+                self._node.say(self._pod, "Normal", "DeadlineExceeded", verdict.message)
+
+    def _report(self, seen: Observed, planned: Plan) -> None:
+        status = status_of(self._pod, seen, planned, self._node.facts, self._node.clock.now())
+        self._status = status
+        if patch_of(self.uid, self._pod.status, status) is None:
+            self._status_written.set()
+        else:
+            self._status_written.clear()
+            self._status_changed.set()
+
+    async def _flushed(self) -> None:
+        """Wait until the last status is in the API, or the pod is not."""
+        while not self._status_written.is_set() and not self._removed:
+            self._status_changed.set()
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._status_written.wait()
+            except TimeoutError:
+                continue
+
+    async def _write_statuses(self) -> None:
+        """Bring the newest status into the API; while it can't be, wait longer each time."""
+        failures = 0
+        while True:
+            await self._status_changed.wait()
+            status = self._status
+            if status is not None and not is_urgent(self._pod.status, status) and not failures:
+                await self._node.clock.sleep(COALESCE_SECONDS)
+            self._status_changed.clear()
+            try:
+                await self._write_status()
+                failures = 0
+            except (ApiError, Unreachable) as error:
+                if isinstance(error, ApiError) and (error.is_not_found or error.is_conflict):
+                    self._status_written.set()  # that pod is no more; the informer will say so
+                    continue
+                failures += 1
+                log.warning("can't report a pod's status", extra=fields(pod=self._label, error=error))
+                await self._node.clock.sleep(min(30.0, 0.2 * 2 ** min(failures, 8)))
+                self._status_changed.set()
+
+    async def _write_status(self) -> None:
+        status = self._status
+        if status is None or self._removed:
+            self._status_written.set()
+            return
+        patch = patch_of(self.uid, self._pod.status, status)
+        if patch is None:
+            self._status_written.set()
+            return
+        meta = self._pod.metadata
+        answer = await self._node.client.patch(
+            PODS,
+            meta.name or "",
+            patch,
+            namespace=meta.namespace or "",
+            kind=PatchKind.STRATEGIC,
+            subresource="status",
+        )
+        if version_of(answer) >= version_of(self._pod) and answer.metadata.uid == self.uid:
+            self._pod = answer
+        if self._status is status:
+            self._status_written.set()
+        else:
+            self._status_changed.set()
+        self._wake.set()
+
+
+def _under(pod: core_v1.Pod) -> str:
+    meta = pod.metadata
+    return f"{meta.name}_{meta.namespace}({meta.uid})"
+
+
+def _shown(pod: core_v1.Pod) -> tuple[dict[str, str], dict[str, str]]:
+    """What the downward API shows and may change."""
+    return pod.metadata.labels, pod.metadata.annotations
+
+
+def _killing(step: KillContainer) -> str:
+    name = step.container.name
+    match step.reason:
+        case KillReason.LIVENESS:
+            return f"Container {name} failed liveness probe, will be restarted"
+        case KillReason.STARTUP:
+            return f"Container {name} failed startup probe, will be restarted"
+        case KillReason.POST_START:
+            return f"Container {name} failed its PostStart hook, will be restarted"
+        case KillReason.CHANGED:
+            return f"Container {name} definition changed, will be restarted"
+    return f"Stopping container {name}"
