@@ -10,7 +10,7 @@
 """
 
 
-class RuntimeFault(Exception):
+class RuntimeFault(RuntimeError):
     """Something that could not be done. Says what, on which container or sandbox, and the kernel's reason."""
 
 
