@@ -14,6 +14,7 @@ import logging
 import random
 import secrets
 import socket
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 PORT = 53
 LEAST_PAYLOAD, MOST_PAYLOAD = 512, 1232  # RFC 1035 4.2.1; DNS flag day 2020
 TCP_CONNECTIONS, TCP_IDLE_SECONDS, QUERY_BYTES = 128, 10.0, 4096
+CONNECTIONS_A_CLIENT = 16
+RECEIVE_BYTES = 1 << 20  # a burst of questions waits here, not in the clients' time-outs
+SO_RCVBUFFORCE = 33  # socket(7)
 UPSTREAM_QUESTIONS, UPSTREAM_SECONDS = 256, 4.0
 
 
@@ -80,7 +84,7 @@ class DnsServer:
         self._transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections = 0
+        self._connections: Counter[str] = Counter()
         self._waiting = 0
 
     async def start(self) -> None:
@@ -205,10 +209,11 @@ class DnsServer:
                         return found
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= TCP_CONNECTIONS:
+        client = str((writer.get_extra_info("peername") or ("",))[0])
+        if self._connections.total() >= TCP_CONNECTIONS or self._connections[client] >= CONNECTIONS_A_CLIENT:
             writer.transport.abort()
             return
-        self._connections += 1
+        self._connections[client] += 1
         try:
             while True:
                 async with asyncio.timeout(TCP_IDLE_SECONDS):
@@ -224,7 +229,8 @@ class DnsServer:
         except (TimeoutError, EOFError, OSError):
             pass  # the client is slow or gone: its connection ends, nothing else
         finally:
-            self._connections -= 1
+            self._connections[client] -= 1
+            self._connections += Counter()  # drops those at zero
             writer.transport.abort() if reader.at_eof() else writer.close()
 
     async def _reply_by_tcp(self, data: bytes) -> bytes | None:
@@ -282,6 +288,9 @@ def _bound(kind: socket.SocketKind, address: tuple[str, int]) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.setblocking(False)
+        if kind is socket.SOCK_DGRAM:
+            with suppress(OSError):  # without the capability the default has to do
+                made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES)
         made.bind(address)
     except OSError:
         made.close()

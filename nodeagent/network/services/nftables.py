@@ -114,6 +114,15 @@ class ServiceTable:
         self._held = wanted
         return True
 
+    def check(self) -> bool:
+        """Whether the chains, sets and maps that were applied are still there; if not, the next `apply` makes all."""
+        if self._held is None:
+            return False
+        names = self._nftables.names(self._name)
+        if names is None or set(names[0]) != set(self._held.chains) or set(names[1]) != set(self._held.tables):
+            self._held = None
+        return self._held is not None
+
     def resync(self, wanted: Ruleset) -> None:
         """Make the table as wanted, whatever it is now. Clients keep their endpoints if that is possible."""
         self._held = None

@@ -61,6 +61,17 @@ class NodeFacts:
     egress_nat: bool = False
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class HostPort:
+    """A pod's port on the node's own address (hostPort). `host_ip` "" is the node's address."""
+
+    host_port: int
+    protocol: Protocol
+    pod_ip: str
+    pod_port: int
+    host_ip: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The rules, and for UDP which endpoints each (address or "", port) has; "" is a NodePort."""
@@ -91,10 +102,15 @@ def endpoints_of_port(port: ServicePort, endpoints: Iterable[Endpoint]) -> list[
     return [found[key] for key in sorted(found)]
 
 
-def plan(facts: NodeFacts, services: Iterable[Service], endpoints: Endpoints) -> Plan:
-    """The node's whole table."""
+def plan(
+    facts: NodeFacts, services: Iterable[Service], endpoints: Endpoints, host_ports: Iterable[HostPort] = ()
+) -> Plan:
+    """The node's whole table. Of two that want one address and port, the first by name has it; hostPorts go first."""
     draft = _Draft(facts)
     hairpins: dict[str, str] = {}
+    for one in host_ports:
+        draft.add_host_port(one)
+        hairpins[f"{one.pod_ip} . {one.pod_ip}"] = ""
     for service in sorted(services, key=lambda one: one.key):
         if not service.ports or not LABEL.match(service.namespace) or not LABEL.match(service.name):
             continue
@@ -123,6 +139,17 @@ class _Draft:
         self._refused_ports: dict[str, str] = {}
         self._udp: dict[tuple[str, int], frozenset[tuple[str, int]]] = {}
 
+    def add_host_port(self, one: HostPort) -> None:
+        if one.host_ip not in ("", "0.0.0.0", *self._facts.node_addresses) or not is_ipv4(one.pod_ip):
+            return
+        chain = f"host.{one.host_port}.{one.protocol.value}"
+        if chain in self._chains:
+            return
+        target = Endpoint(one.pod_ip, one.pod_port)
+        self._chains[chain] = Chain((_translate(one.protocol, [target]),))
+        for address in self._facts.node_addresses:
+            self._services[f"{address} . {one.protocol.value} . {one.host_port}"] = f"goto {chain}"
+
     def add(self, service: Service, port: ServicePort, endpoints: Sequence[Endpoint]) -> None:
         facts = self._facts
         everywhere = usable(endpoints)
@@ -141,11 +168,11 @@ class _Draft:
         for ip in inside:
             if inner and service.internal_local:
                 self._balance(f"local.{base}", base, service, port, here)
-                self._services[f"{ip} . {protocol} . {port.port}"] = f"goto local.{base}"
+                self._services.setdefault(f"{ip} . {protocol} . {port.port}", f"goto local.{base}")
             elif inner:
-                self._services[f"{ip} . {protocol} . {port.port}"] = f"goto service.{base}"
+                self._services.setdefault(f"{ip} . {protocol} . {port.port}", f"goto service.{base}")
             else:
-                self._refused[f"{ip} . {protocol} . {port.port}"] = DROP if everywhere else REFUSE
+                self._refused.setdefault(f"{ip} . {protocol} . {port.port}", DROP if everywhere else REFUSE)
         reached_from_outside = outside or on_node or port.node_port
         if reached_from_outside and everywhere:
             self._chains[f"outside.{base}"] = Chain(tuple(self._outside(base, service, port, outer)))
