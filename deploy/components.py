@@ -88,7 +88,7 @@ def write_configs(cluster: Cluster, places: Places) -> None:
         places.config / "scheduler.json",
         {
             "kubeconfig": str(places.config / "scheduler.kubeconfig"),
-            "leader_elect": True,
+            "identity": places.name,
             "metrics": "127.0.0.1:10259",
             "log_level": level,
         },
@@ -101,7 +101,7 @@ def write_configs(cluster: Cluster, places: Places) -> None:
             "node_cidr_mask": 24,
             "root_ca_file": ca,
             "node_monitor_grace_seconds": timing.node_monitor_grace_seconds,
-            "leader_elect": True,
+            "identity": places.name,
             "log_level": level,
         },
     )
@@ -166,7 +166,7 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
             "cgroup_root": own.cgroup,
             "tls": {"cert": str(certificate), "key": str(key), "client_ca": str(places.pki / "ca.crt")},
             "port": KUBELET_PORT,
-            "cluster_dns": network.dns_address,
+            "cluster_dns": [network.dns_address],
             "cluster_domain": network.domain,
             "network": {
                 "node_name": node.name,
@@ -178,9 +178,10 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
                 "dns_domain": network.domain,
                 "mode": network.mode,
                 "state_dir": str(own.state / "network"),
+                "reserved_addresses": [network.control_address],
             },
             "lease_seconds": timing.node_lease_seconds,
-            "labels": node.labels,
+            "register_with_labels": node.labels,
             "log_level": cluster.spec.log_level,
         },
     )
