@@ -151,6 +151,7 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
             "forkserver_socket": str(own.fork_socket),
             "streaming_address": "127.0.0.1:0",
             "network": "builtin",
+            "pod_network": {"state_dir": str(own.state / "network"), "device": "eth0", "mode": network.mode},
             "log_level": cluster.spec.log_level,
         },
     )
