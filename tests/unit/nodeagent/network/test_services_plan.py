@@ -158,7 +158,8 @@ class Walk:
         if found := re.fullmatch(r"numgen random mod (\d+) vmap \{ (.*) \}", rule):
             drawn = [entry.partition(" : ")[2] for entry in found[2].split(", ")]
             assert len(drawn) == int(found[1])
-            return all([self._verdict(verdict) for verdict in drawn])
+            ends = [self._verdict(verdict) for verdict in drawn]  # all of them, not up to the first
+            return all(ends)
         if rule.startswith(("goto ", "jump ")) or rule == "drop":
             return self._verdict(rule)
         raise AssertionError(f"what is {rule!r}?")
