@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,9 @@ def argv_of(instruction: Instruction, config: Config) -> tuple[str, ...]:
 
 def run(instruction: Instruction, what: Command, layers: Sequence[Path], room: Path, say: Progress) -> Path:
     """Run the command to its end; returns overlayfs's upper directory with what it changed. Raises BuildError."""
+    # A build without RUN, or with all its steps cached, starts faster without these.
+    import asyncio
+
     try:
         from nodeagent.runtime.launch import run_once
     except ImportError as error:
