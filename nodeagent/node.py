@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from nodeagent import machine
 from nodeagent.config import AgentConfig
 from nodeagent.cri import Conditions, CriError, Image, Runtime, Version
-from nodeagent.node_status import NodeSettings, allocatable, capacity, node_status, status_change
+from nodeagent.node_status import NodeSettings, node_status, status_change
 from sampan.api import core_v1
 from sampan.api.coordination_v1 import Lease, LeaseSpec
 from sampan.api.meta_v1 import ObjectMeta, OwnerReference
@@ -65,11 +65,8 @@ class NodeKeeper:
         self.trouble = ""
         """Set by the agent when something else keeps the node from being ready (its network, say)."""
         self._reported_at: float | None = None
-        self.allocatable = self._allocatable()
-
-    def _allocatable(self) -> dict[str, str]:
-        total = capacity(self.settings, self.system, machine.load(self._config.state_dir))
-        return allocatable(self.settings, total)
+        self.allocatable: dict[str, str] = {}
+        """What the Node offers; known before it is registered."""
 
     @property
     def node(self) -> core_v1.Node | None:

@@ -96,6 +96,7 @@ class PodWorker:
         self._volumes_ready = False
         self._announced: dict[str, str] = {}
         self._status: core_v1.PodStatus | None = None
+        self._refused: dict[str, Any] | None = None
         self._status_changed = asyncio.Event()
         self._status_written = asyncio.Event()
         self._verdict: Verdict | None = None
@@ -113,7 +114,9 @@ class PodWorker:
         """The API says this now; None: the pod is not there any more."""
         if pod is None:
             self._removed = True
-        elif version_of(pod) >= version_of(self._pod):
+        elif version_of(pod) == version_of(self._pod):
+            return  # our own write comes back
+        elif version_of(pod) > version_of(self._pod):
             old, self._pod = self._pod, pod
             if referenced(pod) != referenced(old):
                 self._volumes_ready = False
@@ -556,7 +559,8 @@ class PodWorker:
     def _report(self, seen: Observed, planned: Plan) -> None:
         status = status_of(self._pod, seen, planned, self._node.facts, self._node.clock.now())
         self._status = status
-        if patch_of(self.uid, self._pod.status, status) is None:
+        patch = patch_of(self.uid, self._pod.status, status)
+        if patch is None or patch == self._refused:
             self._status_written.set()
         else:
             self._status_written.clear()
@@ -613,11 +617,14 @@ class PodWorker:
         )
         if version_of(answer) >= version_of(self._pod) and answer.metadata.uid == self.uid:
             self._pod = answer
+        self._refused = None
+        if (left := patch_of(self.uid, self._pod.status, status)) is not None and left == patch:
+            log.warning("the API does not take a status as it is", extra=fields(pod=self._label, patch=left))
+            self._refused = patch
         if self._status is status:
             self._status_written.set()
         else:
             self._status_changed.set()
-        self._wake.set()
 
 
 def _under(pod: core_v1.Pod) -> str:

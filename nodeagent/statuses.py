@@ -26,7 +26,12 @@ def patch_of(uid: str, old: core_v1.PodStatus, new: core_v1.PodStatus) -> dict[s
         match key:
             case "conditions":
                 known = {one["type"]: one for one in before.get(key, ())}
-                changed = [one for one in after.get(key, ()) if known.get(one["type"]) != one]
+                # a merge keeps what it is not told to drop: a message that is no more has to be said
+                changed = [
+                    dict.fromkeys(known.get(one["type"], {})) | one
+                    for one in after.get(key, ())
+                    if known.get(one["type"]) != one
+                ]
                 if changed:
                     change[key] = changed
             case "podIPs" | "hostIPs":
