@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import orjson
 
@@ -72,9 +73,7 @@ class Compaction:
             await self._storage.put(MARK, orjson.dumps({"revision": target}), mark.revision if mark else 0)
         except Stale:
             return
-        try:
+        with suppress(Compacted):
             await self._storage.compact(target)
-        except Compacted:
-            pass
         self._done = target
         metrics.COMPACTIONS.inc()

@@ -11,6 +11,8 @@ from typing import Any
 
 from sampan.errors import ClusterError
 
+SERVICE_CIDR = IPv4Network("10.96.0.0/16")
+
 
 @dataclass(frozen=True)
 class Files:
@@ -37,7 +39,7 @@ class Config:
     listen: tuple[str, ...] = ()
     listen_fds: tuple[int, ...] = ()
     """Sockets that are bound and listening already, inherited from the parent."""
-    service_cidr: IPv4Network | IPv6Network = IPv4Network("10.96.0.0/16")
+    service_cidr: IPv4Network | IPv6Network = SERVICE_CIDR
     node_port_range: range = range(30000, 32768)
     cluster_domain: str = "cluster.local"
     advertise_address: str = ""

@@ -1,4 +1,4 @@
-"""What the server's rooms share: storage, cache, registry, admission, clock; and what kinds may do to the rest (Server).
+"""What the server's rooms share: storage, cache, registry, admission, clock; what kinds may do to the rest (Server).
 
 Elsewhere: requests (app.py), the write path (writes.py, deletion.py).
 """

@@ -11,7 +11,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import orjson
@@ -38,7 +38,7 @@ class Shape:
 
     @property
     def fields(self) -> dict[str, tuple[str, Any]]:
-        """Wire name -> ("leaf", type) | ("object", Shape) | ("list" or "map", the same of what is in it) | ("any", None)."""
+        """Wire name -> ("leaf", type) | ("object", Shape) | ("list" or "map", the same of its items) | ("any", None)"""
         if self._fields is None:
             hints = typing.get_type_hints(self._model, include_extras=False)
             self._fields = {
@@ -189,6 +189,12 @@ class _Yaml(yaml.CSafeLoader):
 
     doubled: list[str]
 
+    def get_single_data_of_first(self) -> Any:
+        """The first document, None if there is none."""
+        has_data: Callable[[], bool] = self.check_data
+        get_data: Callable[[], Any] = self.get_data
+        return get_data() if has_data() else None
+
 
 _Yaml.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
@@ -225,7 +231,7 @@ def from_yaml(data: bytes) -> tuple[Any, list[str]]:
     loader = _Yaml(data)
     loader.doubled = []
     try:
-        value = loader.get_data() if loader.check_data() else None
+        value = loader.get_single_data_of_first()
     except yaml.YAMLError as error:
         raise bad(f"error converting YAML to JSON: yaml: {' '.join(str(error).split())}") from error
     finally:

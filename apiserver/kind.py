@@ -43,6 +43,8 @@ class Since:
     """A cell that shows the time since an RFC 3339 timestamp, as `5m` or `3d2h`; `<unknown>` when there is none."""
 
     timestamp: str | None
+    text: str = "{}"
+    """What stands around it, for `format`: `1 ({} ago)`."""
 
 
 Cell = str | int | float | bool | None | Since

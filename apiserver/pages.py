@@ -45,7 +45,7 @@ class SitePages:
             core.registry, lambda: f"{core.config.advertise_address}:{core.config.advertise_port}"
         )
         self._exact: dict[str, Page] = {"/version": self._version, "/metrics": self._metrics}
-        self._below: dict[str, Page] = {path: self._health for path in HEALTH}
+        self._below: dict[str, Page] = dict.fromkeys(HEALTH, self._health)
         self.ready: dict[str, Check] = {"ping": self._fine, "etcd": self._etcd, "watch-cache": self._cache}
         """Name -> a check that returns what is wrong, or nothing."""
         self.live: dict[str, Check] = {"ping": self._fine}

@@ -12,6 +12,7 @@ from typing import Any
 from apiserver.decode import bad, loads
 from apiserver.kind import Json
 from apiserver.negotiate import unsupported
+from sampan.api.base import Object
 from sampan.errors import ApiError, FieldError, InvalidError, Reason
 from sampan.patches import json_patch, merge_patch, strategic
 from sampan.patches.models import of_model
@@ -23,7 +24,7 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCHES = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
 
-def proposal(header: str, data: bytes, model: type[Any], *, custom: bool, validation: str) -> Callable[[Json], Json]:
+def proposal(header: str, data: bytes, model: type[Object], *, custom: bool, validation: str) -> Callable[[Json], Json]:
     """Read a patch. Raises ApiError 400 or 415; the function raises ApiError 400 or 422."""
     media = header.partition(";")[0].strip().lower()
     accepted = (JSON_PATCH, MERGE_PATCH) if custom else (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)

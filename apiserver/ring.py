@@ -1,7 +1,7 @@
 """The newest events of one resource, shared by all its watchers; each keeps only a position.
 
 Always: positions grow by one an event, revisions never fall; a reader whose position has been dropped is told so.
-A reader that is slow costs nothing but its position. Wake-ups come at once when it is quiet and in batches when it is not.
+A reader that is slow costs nothing but its position. Wake-ups come at once when it is quiet, in batches when it is not.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Ring:
         return self._events[at : at + most]
 
     def frames(self, position: int, events: list[Event]) -> bytes:
-        """The frames of `events`, read at `position`, for one who sees every object; made once for all who read alike."""
+        """The frames of `events`, read at `position`, for one who sees every object; made once for all alike."""
         key = (position, len(events))
         if self._joined[:2] != key:
             self._joined = (*key, b"".join([event.frame(event.type) for event in events]))

@@ -9,10 +9,12 @@ from typing import Any
 from apiserver.decode import bad, clean, typed
 from apiserver.kind import Json, Scale
 from apiserver.writes import Body
-from sampan.api.autoscaling_v1 import Scale as SCALE
+from sampan.api import autoscaling_v1
 from sampan.api.meta_v1 import LabelSelector
 from sampan.errors import FieldError, InvalidError
 from sampan.selectors import of_object
+
+SCALE = autoscaling_v1.Scale
 
 
 def _at(value: Mapping[str, Any], path: tuple[str, ...]) -> Any:

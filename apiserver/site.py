@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
-from typing import Any
+
+import orjson
+from aiohttp import web
 
 from apiserver.app import App
+from apiserver.authn import reviews as identity_reviews
 from apiserver.authn.authenticate import Authenticate
+from apiserver.authn.tokens import Tokens
+from apiserver.authz import reviews as access_reviews
 from apiserver.authz.authorize import Authorize
+from apiserver.authz.restriction import NODE_RESTRICTION
 from apiserver.config import Config
 from apiserver.core import Core
 from apiserver.http.connection import Server
 from apiserver.http.listen import listen, tls
-from apiserver.kind import Admission, AnyKind, Kind
+from apiserver.http.request import Asked
+from apiserver.http.response import respond
+from apiserver.kind import Admission, AnyKind, Kind, User
+from apiserver.nodes.proxy import NodeProxy, kubelet_tls
 from apiserver.pages import SitePages
 from apiserver.registry import Registry
+from apiserver.startup import bootstrap
+from sampan import kinds as known
 from sampan.clock import Clock
+from sampan.errors import ApiError
+from sampan.logs import fields
 
 log = logging.getLogger(__name__)
 
+RETRY_SECONDS = 1.0
 
-def kinds() -> tuple[AnyKind, ...]:
+
+def built_in() -> tuple[AnyKind, ...]:
     """All built-in kinds."""
     try:
         from apiserver.kinds import ALL
-    except ModuleNotFoundError:
-        from sampan import kinds as known
-
-        return tuple(
-            Kind(one, status=one.kind == "Namespace")
-            for one in (known.NAMESPACES, known.CONFIG_MAPS, known.SECRETS, known.PODS)
-        )
+    except ImportError:
+        minimal = (known.NAMESPACES, known.CONFIG_MAPS, known.SECRETS, known.PODS, known.NODES, known.SERVICE_ACCOUNTS)
+        return tuple(Kind(one, status=one.plural in ("namespaces", "pods", "nodes")) for one in minimal)
     return tuple(ALL)
 
 
@@ -40,9 +50,9 @@ def admission() -> tuple[Admission, ...]:
     """All admission plugins, in order."""
     try:
         from apiserver.admission.plugins import ALL
-    except ModuleNotFoundError:
-        return ()
-    return tuple(ALL)
+    except ImportError:
+        return (NODE_RESTRICTION,)
+    return (*ALL, NODE_RESTRICTION)
 
 
 class Site:
@@ -50,28 +60,77 @@ class Site:
 
     def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
         self.config = config
-        self.registry = Registry(kinds())
+        self.registry = Registry(built_in())
         self.core = Core(config, self.registry, clock=clock, admission=admission())
         self.pages = SitePages(self.core)
-        self.app = App(self.core, Authenticate(None), Authorize(self.core), self.pages)
+        self.authorize = Authorize(self.core)
+        self.tokens = Tokens.load(self.core, config.signing_key, config.issuer) if config.signing_key else None
+        self.nodes = NodeProxy(kubelet_tls(config.kubelet))
+        self.app = App(self.core, Authenticate(self.tokens), self.authorize, self.pages)
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._bootstrapped = False
+        self.pages.ready["bootstrap"] = self._bootstrap_check
+        self._add_kinds()
+
+    def _add_kinds(self) -> None:
+        for kind in access_reviews.kinds(self.authorize):
+            self.registry.add(kind)
+        self.registry.extend(known.PODS, *self.nodes.subresources())
+        if self.tokens is None:
+            return
+        for kind in identity_reviews.kinds(self.tokens):
+            self.registry.add(kind)
+        self.registry.extend(known.SERVICE_ACCOUNTS, identity_reviews.token_subresource(self.tokens))
+        self.pages.add("/openid/v1/jwks", self._keys)
+        self.pages.add("/.well-known/openid-configuration", self._openid)
 
     async def start(self) -> None:
         """Open the sockets once the cache is filled."""
         await self.core.start()
         self._http = Server(self.app)
         self._servers = await listen(self._http, self.config.listen, self.config.listen_fds, tls(self.config.tls))
+        self._tasks.append(asyncio.create_task(self._bootstrap(), name="bootstrap"))
+
+    async def _bootstrap(self) -> None:
+        while True:
+            try:
+                await bootstrap(self.core)
+            except ApiError as error:
+                log.warning("the first objects could not be made", extra=fields(error=error))
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._bootstrapped = True
+                return
+
+    async def _bootstrap_check(self) -> str:
+        return "" if self._bootstrapped else "the first objects are not made yet"
 
     async def stop(self, seconds: float) -> None:
         """Take no more connections, end watches, finish what is being answered."""
         for server in self._servers:
             server.close()
+        for task in self._tasks:
+            task.cancel()
         self.core.stopping = True
         self.core.cache.wake()
         if self._http is not None:
             await self._http.shutdown(seconds / 2)
+        await self.nodes.close()
         await self.core.stop()
 
+    async def _keys(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
+        assert self.tokens is not None
+        return respond(orjson.dumps({"keys": [self.tokens.key.jwk()]}), media="application/jwk-set+json")
 
-__all__ = ["Any", "Site", "importlib"]
+    async def _openid(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
+        assert self.tokens is not None
+        document = {
+            "issuer": self.config.issuer,
+            "jwks_uri": f"https://{self.config.advertise_address}:{self.config.advertise_port}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [self.tokens.key.algorithm],
+        }
+        return respond(orjson.dumps(document))

@@ -1,7 +1,7 @@
 """etcd: keys, values, compare-and-swap, and what may fail on the way.
 
-Always: a write is one transaction on the key's mod revision; a write whose answer was lost is asked again, and counts as
-done when the key holds exactly what it wrote. Any number of servers share one etcd.
+Always: a write is one transaction on the key's mod revision; a write whose answer was lost is asked again, and counts
+as done when the key holds exactly what it wrote. Any number of servers share one etcd.
 Elsewhere: what the values mean (verbs.py), the watch that feeds the cache (cache.py).
 """
 
@@ -94,9 +94,9 @@ def entry(kv: Any) -> Entry:
 class Storage:
     """A connection to one etcd cluster: one channel at a time, the next endpoint after a failure."""
 
-    def __init__(self, endpoints: Sequence[str], files: Files = Files()) -> None:
+    def __init__(self, endpoints: Sequence[str], files: Files | None = None) -> None:
         self._endpoints = tuple(endpoints)
-        self._files = files
+        self._files = files or Files()
         self._at = 0
         self._channel: Any = None
         self._leases: dict[int, tuple[int, float, int]] = {}

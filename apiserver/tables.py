@@ -59,7 +59,7 @@ def row(kind: AnyKind, value: Mapping[str, Any], include: str, now: datetime) ->
             cell = column.value(value)
         except (KeyError, TypeError, IndexError, AttributeError, ValueError):
             cell = None
-        cells.append(since(cell.timestamp, now) if isinstance(cell, Since) else cell)
+        cells.append(cell.text.format(since(cell.timestamp, now)) if isinstance(cell, Since) else cell)
     made: Json = {"cells": cells}
     if include == "Object":
         made["object"] = value

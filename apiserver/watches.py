@@ -20,7 +20,7 @@ from apiserver.decode import bad
 from apiserver.http.request import Asked, truth
 from apiserver.kind import AnyKind
 from apiserver.lists import not_older, parse_version, whole
-from apiserver.matching import Match, converts, value_of, view
+from apiserver.matching import Match, converts, view
 from apiserver.negotiate import JSON, Form
 from apiserver.registry import storage_name
 from apiserver.ring import Event, Item, Ring

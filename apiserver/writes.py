@@ -1,7 +1,7 @@
 """Create and update: one path for every kind, and for PUT, PATCH, status and other subresources alike.
 
 Always: what is stored passed the model, the rules and admission as one object; the write is a compare-and-swap on the
-revision that the decision was made on; a decision made on the cache's state is made again on etcd's before it is a refusal.
+revision that the decision was made on; a refusal that follows from the cache's state is checked on etcd's first.
 Elsewhere: deletion (deletion.py), bodies (decode.py), what a kind adds (kind.py), who may (authz/).
 """
 
@@ -283,7 +283,7 @@ async def _update(
     subresource: str,
     body: Body | None,
 ) -> Written:
-    resource, strategy = kind.resource, kind.strategy
+    strategy = kind.strategy
     old_value = value_of(kind, current.value)
     proposed = propose(old_value)
     new = parse(kind, replace(body or Body({}), value=proposed), context.warn)

@@ -1,4 +1,4 @@
-"""One client's connection: aiohttp's, with limits on what a silent client may hold, and an end for watches it leaves."""
+"""One client's connection: aiohttp's, with limits on what a silent client may hold, and an end for its watches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINE_BYTES = 64 * 1024
 """Longest request line and header: exec carries its arguments in the URL."""
 
 
-class Connection(RequestHandler):  # type: ignore[misc]  # the class is final by convention only: this is its own server
+class Connection(RequestHandler):
     """Remembers who the peer is, and cancels a watch when the peer goes away."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -31,7 +31,7 @@ class Connection(RequestHandler):  # type: ignore[misc]  # the class is final by
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection, unless there are too many; it must ask something soon."""
         super().connection_made(transport)
-        if len(self._manager._connections) > MOST_CONNECTIONS:
+        if self._manager is not None and len(self._manager.connections) > MOST_CONNECTIONS:
             transport.abort()  # type: ignore[attr-defined]  # every stream transport has it
             return
         self._timer = asyncio.get_running_loop().call_later(FIRST_REQUEST_SECONDS, self._silent)

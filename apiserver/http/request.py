@@ -1,4 +1,4 @@
-"""What a request asks for, read from its method and URL (API concepts, "Resource URIs" and "Standard API terminology")."""
+"""What a request asks for, read from its method and URL (API concepts, "Resource URIs")."""
 
 from __future__ import annotations
 
