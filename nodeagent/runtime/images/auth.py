@@ -21,6 +21,10 @@ class Credentials:
     def __repr__(self) -> str:
         return f"Credentials(username={self.username!r}, ...)"
 
+    def basic(self) -> str:
+        """The Authorization header of HTTP's Basic scheme (RFC 7617, in UTF-8)."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
     @classmethod
     def from_basic(cls, auth: str) -> Credentials:
         """From a pull secret's `auth` field: base64 of user:password. Raises RegistryError."""

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 from nodeagent.runtime.images import reference
 from nodeagent.runtime.images.auth import Credentials
@@ -207,8 +206,9 @@ async def push(
             if await session.exists(f"blobs/{blob.digest}"):
                 continue
             say(f"pushing {blob.digest[7:19]} {blob.size} bytes")
-            place = await session.send("POST", "blobs/uploads/", b"", expect=(202,))
-            address = urljoin(place.address, place.location)
+            address = await session.send("POST", "blobs/uploads/", b"", expect=(202,))
+            if not address:
+                raise RegistryError(session.where, "names no place to upload to")
             address += ("&" if "?" in address else "?") + f"digest={blob.digest}"
             with store.blob(blob.digest).open("rb") as file:
                 await session.send("PUT", address, file, size=blob.size, expect=(201,))

@@ -9,7 +9,6 @@ import ipaddress
 import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 from urllib.parse import urljoin, urlsplit
@@ -31,14 +30,6 @@ class Interrupted(Exception):
     def __init__(self, what: str, retry_after: float = 0.0) -> None:
         super().__init__(what)
         self.retry_after = retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """Where a request went in the end, and the Location it was given."""
-
-    address: str
-    location: str
 
 
 def is_loopback(host: str) -> bool:
@@ -136,8 +127,8 @@ class Session:
         size: int | None = None,
         media_type: str = "application/octet-stream",
         expect: tuple[int, ...],
-    ) -> Sent:
-        """A request with a body. Raises RegistryError, NotFound."""
+    ) -> str:
+        """A request with a body; returns the address given as Location, if any. Raises RegistryError, NotFound."""
         headers = {"Content-Type": media_type}
         if size is not None:
             headers["Content-Length"] = str(size)
@@ -145,7 +136,8 @@ class Session:
             answer = await self._request(method, path, headers, body)
             try:
                 await self._check(answer, path, expect)
-                return Sent(str(answer.url), answer.headers.get("Location", ""))
+                location = answer.headers.get("Location", "")
+                return self._redirected(str(answer.url), location) if location else ""
             finally:
                 answer.close()
         except Interrupted as error:
@@ -200,7 +192,7 @@ class Session:
         if "basic" in known:
             if not self._auth.username:
                 raise RegistryError(self.where, "asks for a user and password", "give credentials", status=401)
-            return aiohttp.BasicAuth(self._auth.username, self._auth.password, "utf-8").encode()
+            return self._auth.basic()
         raise RegistryError(self.where, f"asks for unknown authentication {', '.join(known) or '(none)'}", status=401)
 
     async def _token(self, parameters: dict[str, str]) -> str:
@@ -222,10 +214,8 @@ class Session:
             }
             request = self._http.post(realm, data=form, allow_redirects=False)
         else:
-            basic = None
-            if self._auth.username:
-                basic = aiohttp.BasicAuth(self._auth.username, self._auth.password, "utf-8")
-            request = self._http.get(realm, params=query, auth=basic, allow_redirects=False)
+            basic = {"Authorization": self._auth.basic()} if self._auth.username else {}
+            request = self._http.get(realm, params=query, headers=basic, allow_redirects=False)
         async with request as answer:
             if answer.status != 200:
                 raise RegistryError(
