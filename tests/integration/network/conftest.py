@@ -13,8 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from socket import SocketKind
+from socket import socket as Socket  # noqa: N812  # a method here is called socket
+from typing import Any, TypeVar
 
 import pytest
 
@@ -73,7 +76,7 @@ class Namespace:
         self.kernel.close()
         os.close(self.fd)
 
-    def socket(self, kind: socket.SocketKind = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+    def socket(self, kind: SocketKind = socket.SOCK_STREAM, protocol: int = 0) -> Socket:
         made = self.run(lambda: socket.socket(socket.AF_INET, kind, protocol))
         made.settimeout(3)
         return made
@@ -115,7 +118,7 @@ class Namespace:
                 data += chunk
             return data.decode()
 
-    def ask_udp(self, address: str, port: int, *, client: socket.socket | None = None, seconds: float = 3) -> str:
+    def ask_udp(self, address: str, port: int, *, client: Socket | None = None, seconds: float = 3) -> str:
         """Send one datagram and wait for the answer."""
         own = client or self.socket(socket.SOCK_DGRAM)
         own.settimeout(seconds)
@@ -146,7 +149,8 @@ class Answerer:
 
     def _serve(self) -> None:
         while True:
-            ready = select.select([self._tcp, self._udp, self._stop_read], [], [])[0]
+            waiting: list[Any] = [self._tcp, self._udp, self._stop_read]
+            ready = select.select(waiting, [], [])[0]
             if self._stop_read in ready:
                 return
             if self._tcp in ready:
@@ -280,9 +284,8 @@ class Laboratory:
                 others = tuple(other.ip for other in self.nodes if other is not node)
                 facts = facts_of(node.config, others)
                 node.services = Services(node.namespace, facts)
-                node.namespace.run(
-                    lambda node=node: reconcile_device(node.namespace.kernel, node.config, node.pod_cidr)
-                )
+                kernel = node.namespace.kernel
+                node.namespace.run(partial(reconcile_device, kernel, node.config, node.pod_cidr))
             node.services.apply(services, endpoints)
 
     def connect(self) -> None:

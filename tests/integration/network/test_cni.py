@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,14 +18,14 @@ pytestmark = pytest.mark.root
 class Plugin:
     """Calls the plugin that write_configuration wrote, from within a node's namespace."""
 
-    def __init__(self, node, directory: Path) -> None:
+    def __init__(self, node: Any, directory: Path) -> None:
         self.node = node
         path = write_configuration(directory / "net.d", directory / "bin", node.config.pods(), node.pod_cidr)
         conflist = json.loads(path.read_text())
         self.settings = {"cniVersion": conflist["cniVersion"], "name": conflist["name"], **conflist["plugins"][0]}
         self.program = directory / "bin" / self.settings["type"]
 
-    def call(self, command: str, pod: str, netns_fd: int | None = None, **extra: str) -> tuple[int, dict]:
+    def call(self, command: str, pod: str, netns_fd: int | None = None, **extra: str) -> tuple[int, dict[str, Any]]:
         variables = {
             "CNI_COMMAND": command,
             "CNI_CONTAINERID": pod,
@@ -43,7 +44,7 @@ class Plugin:
         return done.returncode, json.loads(done.stdout) if done.stdout else {}
 
 
-def test_add_check_and_del(lab, tmp_path) -> None:
+def test_add_check_and_del(lab: Any, tmp_path: Any) -> None:
     node = lab.node()
     plugin = Plugin(node, tmp_path)
     pod = lab.namespace("pod")
@@ -60,7 +61,7 @@ def test_add_check_and_del(lab, tmp_path) -> None:
     assert "has no address" in error["msg"]
 
 
-def test_errors_are_objects_with_the_specifications_codes(lab, tmp_path) -> None:
+def test_errors_are_objects_with_the_specifications_codes(lab: Any, tmp_path: Any) -> None:
     plugin = Plugin(lab.node(), tmp_path)
     pod = lab.namespace("pod")
     assert plugin.call("VERSION", "pod")[1]["supportedVersions"] == ["0.4.0", "1.0.0"]

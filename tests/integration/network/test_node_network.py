@@ -9,18 +9,32 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from nodeagent.network.dns.message import AAAA, NXDOMAIN, A, Edns, Message, Question, decode, encode, name_of
+from nodeagent.network.dns.message import (
+    AAAA,
+    NXDOMAIN,
+    A,
+    Address,
+    Edns,
+    Message,
+    Question,
+    Record,
+    decode,
+    encode,
+    name_of,
+    reply,
+)
 from nodeagent.network.dns.server import DnsServer
 from nodeagent.network.dns.zone import zone_of
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.node_network import NodeNetwork
 from nodeagent.network.rtnetlink import RouteSocket, delete_link
+from nodeagent.network.services.device import reconcile_device
 from nodeagent.network.services.model import Protocol
 from nodeagent.network.services.plan import HostPort
 from sampan.api.core_v1 import Node, Service
@@ -73,7 +87,7 @@ class Agent:
     """A node's NodeNetwork in a thread of the node's namespace."""
 
     def __init__(self, node: Any, cluster: Cluster) -> None:
-        self.network: NodeNetwork | None = None
+        self.network: Any = None
         self._started = threading.Event()
         self._node, self._cluster = node, cluster
         self._thread = threading.Thread(target=lambda: node.namespace.run(lambda: asyncio.run(self._run())))
@@ -90,7 +104,7 @@ class Agent:
             await self.task
 
     def ready(self) -> None:
-        assert self.network is not None
+
         try:
             asyncio.run_coroutine_threadsafe(self.network.ready(), self.loop).result(10)
         except TimeoutError:
@@ -103,12 +117,12 @@ class Agent:
 
 
 @pytest.fixture
-def cluster():
+def cluster() -> Any:
     return Cluster()
 
 
 @pytest.fixture
-def agents(lab, cluster):
+def agents(lab: Any, cluster: Any) -> Any:
     """Two nodes under agents."""
     for _ in range(2):
         node = lab.node()
@@ -163,7 +177,7 @@ def slice_object(service: str, *pods: Any, **conditions: bool) -> EndpointSlice:
     )
 
 
-def eventually(condition, *, seconds: float = 5) -> None:
+def eventually(condition: Any, *, seconds: float = 5) -> None:
     end = time.monotonic() + seconds
     while True:
         try:
@@ -175,7 +189,7 @@ def eventually(condition, *, seconds: float = 5) -> None:
         threading.Event().wait(0.05)
 
 
-def query(namespace, name: str, type: int = A, *, tcp: bool = False, server: str = DNS, **more: Any) -> Message:
+def query(namespace: Any, name: str, type: int = A, *, tcp: bool = False, server: str = DNS, **more: Any) -> Any:
     wire = encode(Message(77, Question(name_of(name), type), recursion_desired=True, **more))
     if not tcp:
         with namespace.socket(socket.SOCK_DGRAM) as client:
@@ -189,7 +203,7 @@ def query(namespace, name: str, type: int = A, *, tcp: bool = False, server: str
             return decode(stream.read(int.from_bytes(stream.read(2), "big")))
 
 
-def test_a_service_works_by_name_from_another_node(lab, cluster, agents) -> None:
+def test_a_service_works_by_name_from_another_node(lab: Any, cluster: Any, agents: Any) -> None:
     server, client = lab.pod(lab.nodes[0], "n1-a"), lab.pod(lab.nodes[1], "n2-a")
     lab.answer(server.namespace, 8080, server.name)
     cluster.put("services", service_object("web", "10.96.7.7"))
@@ -204,7 +218,7 @@ def test_a_service_works_by_name_from_another_node(lab, cluster, agents) -> None
     eventually(lambda: _refused(lambda: client.namespace.ask("10.96.7.7", 80)))
 
 
-def _refused(ask) -> bool:
+def _refused(ask: Any) -> bool:
     try:
         ask()
     except ConnectionRefusedError:
@@ -226,7 +240,9 @@ for name in sys.argv[2:]:
 """
 
 
-def test_the_c_librarys_resolver_finds_names_by_its_search_list(lab, cluster, agents, tmp_path) -> None:
+def test_the_c_librarys_resolver_finds_names_by_its_search_list(
+    lab: Any, cluster: Any, agents: Any, tmp_path: Any
+) -> None:
     client = lab.pod(lab.nodes[1], "n2-a")
     cluster.put("services", service_object("web", "10.96.7.7"))
     eventually(lambda: query(client.namespace, "web.shop.svc.cluster.local").answers)
@@ -247,7 +263,7 @@ def test_the_c_librarys_resolver_finds_names_by_its_search_list(lab, cluster, ag
     assert time.monotonic() - start < 3, "a name that isn't there must be denied at once, not by a time-out"
 
 
-def test_the_overlay_follows_nodes_and_repairs_itself(lab, cluster, agents) -> None:
+def test_the_overlay_follows_nodes_and_repairs_itself(lab: Any, cluster: Any, agents: Any) -> None:
     a, b = lab.pod(lab.nodes[0], "n1-a"), lab.pod(lab.nodes[1], "n2-a")
     assert a.namespace.ping(b.ip)
     lab.nodes[0].namespace.kernel.perform(delete_link("sampan-vxlan"), delete_link("sampan-svc"))
@@ -259,7 +275,7 @@ def test_the_overlay_follows_nodes_and_repairs_itself(lab, cluster, agents) -> N
     eventually(lambda: a.namespace.ping(b.ip, seconds=0.1))
 
 
-def test_lost_rules_are_put_back(lab, cluster, agents) -> None:
+def test_lost_rules_are_put_back(lab: Any, cluster: Any, agents: Any) -> None:
     server = lab.pod(lab.nodes[0], "n1-a")
     lab.answer(server.namespace, 8080, server.name)
     cluster.put("services", service_object("web", "10.96.7.7"))
@@ -269,7 +285,9 @@ def test_lost_rules_are_put_back(lab, cluster, agents) -> None:
     eventually(lambda: lab.nodes[0].namespace.ask("10.96.7.7", 80, seconds=0.2))
 
 
-def test_a_killed_agent_leaves_connections_alone_and_its_successor_changes_nothing(lab, cluster, agents) -> None:
+def test_a_killed_agent_leaves_connections_alone_and_its_successor_changes_nothing(
+    lab: Any, cluster: Any, agents: Any
+) -> None:
     server, client = lab.pod(lab.nodes[0], "n1-a"), lab.pod(lab.nodes[1], "n2-a")
     lab.answer(server.namespace, 8080, server.name)
     cluster.put("services", service_object("web", "10.96.7.7"))
@@ -287,7 +305,7 @@ def test_a_killed_agent_leaves_connections_alone_and_its_successor_changes_nothi
         again.stop()
 
 
-def test_a_node_without_a_range_says_so_and_gets_ready_with_one(lab, cluster) -> None:
+def test_a_node_without_a_range_says_so_and_gets_ready_with_one(lab: Any, cluster: Any) -> None:
     node = lab.node()
     cluster.put("nodes", node_object(node, podCIDR=None))
     agent = Agent(node, cluster)
@@ -301,7 +319,7 @@ def test_a_node_without_a_range_says_so_and_gets_ready_with_one(lab, cluster) ->
         agent.stop()
 
 
-def test_host_ports_lead_to_their_pod(lab, cluster, agents) -> None:
+def test_host_ports_lead_to_their_pod(lab: Any, cluster: Any, agents: Any) -> None:
     pod = lab.pod(lab.nodes[0], "n1-a")
     lab.answer(pod.namespace, 8080, pod.name)
     outsider = lab.machine("outsider", "172.30.0.200")
@@ -314,7 +332,7 @@ def test_host_ports_lead_to_their_pod(lab, cluster, agents) -> None:
     eventually(lambda: _refused(lambda: outsider.ask("172.30.0.11", 9000)))
 
 
-def test_remove_all_leaves_nothing(lab, cluster, agents) -> None:
+def test_remove_all_leaves_nothing(lab: Any, cluster: Any, agents: Any) -> None:
     node = lab.nodes[0]
     lab.pod(node, "n1-a")
     cluster.put("services", service_object("web", "10.96.7.7"))
@@ -327,7 +345,7 @@ def test_remove_all_leaves_nothing(lab, cluster, agents) -> None:
     assert rules.stdout == ""
 
 
-def test_a_control_plane_that_is_no_node_is_reached_by_pods(lab) -> None:
+def test_a_control_plane_that_is_no_node_is_reached_by_pods(lab: Any) -> None:
     near = lab.node(reserved_addresses=("172.30.0.1",))
     lab.connect()
     lab.serve([], {})
@@ -335,7 +353,7 @@ def test_a_control_plane_that_is_no_node_is_reached_by_pods(lab) -> None:
     assert pod.namespace.ping("172.30.0.1")
 
 
-def test_egress_is_translated_only_when_asked_for(lab) -> None:
+def test_egress_is_translated_only_when_asked_for(lab: Any) -> None:
     near, far = lab.node(), lab.node(egress_nat=True)
     lab.connect()
     lab.serve([], {})
@@ -349,7 +367,7 @@ def test_egress_is_translated_only_when_asked_for(lab) -> None:
 
 
 @pytest.fixture
-def dns(lab):
+def dns(lab: Any) -> Any:
     """A DNS server at 10.96.0.10 of a node, with an upstream that says 192.0.2.1 to everything, and a client."""
     node = lab.node()
     node.namespace.run(lambda: _device(node))
@@ -377,24 +395,18 @@ def dns(lab):
     answering.close()
 
 
-def _device(node) -> None:
-    from nodeagent.network.services.device import reconcile_device
-
+def _device(node: Any) -> None:
     with RouteSocket() as kernel:
         reconcile_device(kernel, node.config, node.pod_cidr)
 
 
-def test_names_of_others_are_forwarded_when_an_upstream_is_set(lab, dns) -> None:
+def test_names_of_others_are_forwarded_when_an_upstream_is_set(lab: Any, dns: Any) -> None:
     upstream = lab.switch.socket(socket.SOCK_DGRAM)
     upstream.bind(("172.30.0.1", 5353))
 
     def answer_once() -> None:
         data, peer = upstream.recvfrom(1000)
         asked = decode(data)
-        from dataclasses import replace
-
-        from nodeagent.network.dns.message import Address, Record, reply
-
         assert asked.question is not None
         record = Record(asked.question.name, A, 60, Address("192.0.2.1"))
         good = reply(asked, answers=[record])
@@ -412,7 +424,7 @@ def test_names_of_others_are_forwarded_when_an_upstream_is_set(lab, dns) -> None
     assert response.id == 77
 
 
-def test_hostile_packets_neither_end_nor_slow_the_server(dns) -> None:
+def test_hostile_packets_neither_end_nor_slow_the_server(dns: Any) -> None:
     garbage = [
         b"",
         b"\0" * 11,
@@ -447,7 +459,7 @@ def test_hostile_packets_neither_end_nor_slow_the_server(dns) -> None:
     assert dns.server.counts.malformed >= 500
 
 
-def test_an_upstream_that_is_silent_costs_its_client_only(dns) -> None:
+def test_an_upstream_that_is_silent_costs_its_client_only(dns: Any) -> None:
     with dns.client.socket(socket.SOCK_DGRAM) as client:
         client.connect((DNS, 53))
         for id in range(300):
@@ -457,7 +469,7 @@ def test_an_upstream_that_is_silent_costs_its_client_only(dns) -> None:
         assert time.monotonic() - start < 1
 
 
-def test_a_taken_address_is_told(dns) -> None:
+def test_a_taken_address_is_told(dns: Any) -> None:
     second = DnsServer(DNS, dns.server.zone)
     with pytest.raises(NetworkError, match="see which other program"):
         dns.node.namespace.run(lambda: asyncio.run(second.start()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from nodeagent.network.rtnetlink import delete_link
 pytestmark = pytest.mark.root
 
 
-def test_pods_of_all_nodes_reach_each_other(lab, mode) -> None:
+def test_pods_of_all_nodes_reach_each_other(lab: Any, mode: Any) -> None:
     nodes = [lab.node(mode=mode) for _ in range(3)]
     lab.connect()
     pods = [lab.pod(node, f"{node.name}-{letter}") for node in nodes for letter in "ab"]
@@ -28,7 +29,7 @@ def test_pods_of_all_nodes_reach_each_other(lab, mode) -> None:
             assert source.namespace.ask_udp(target.ip, 8080) == f"{target.name} {source.ip}"
 
 
-def test_nodes_and_pods_reach_each_other(lab, mode) -> None:
+def test_nodes_and_pods_reach_each_other(lab: Any, mode: Any) -> None:
     near, far = lab.node(mode=mode), lab.node(mode=mode)
     lab.connect()
     pod = lab.pod(near, "pod")
@@ -39,7 +40,7 @@ def test_nodes_and_pods_reach_each_other(lab, mode) -> None:
     assert pod.namespace.ping(near.ip)
 
 
-def test_a_packet_of_the_pods_mtu_passes_whole_and_a_larger_one_does_not(lab) -> None:
+def test_a_packet_of_the_pods_mtu_passes_whole_and_a_larger_one_does_not(lab: Any) -> None:
     near, far = lab.node(), lab.node()
     lab.connect()
     a, b = lab.pod(near, "a"), lab.pod(far, "b")
@@ -48,7 +49,7 @@ def test_a_packet_of_the_pods_mtu_passes_whole_and_a_larger_one_does_not(lab) ->
     assert not a.namespace.ping(b.ip, size=1450 - 26, seconds=0.2)
 
 
-def test_no_frame_is_flooded_to_nodes_that_it_is_not_for(lab) -> None:
+def test_no_frame_is_flooded_to_nodes_that_it_is_not_for(lab: Any) -> None:
     nodes = [lab.node() for _ in range(3)]
     lab.connect()
     a, b = lab.pod(nodes[0], "a"), lab.pod(nodes[1], "b")
@@ -67,7 +68,7 @@ def test_no_frame_is_flooded_to_nodes_that_it_is_not_for(lab) -> None:
     assert not [frame for frame in seen if frame[23] == socket.IPPROTO_UDP and frame[36:38] == overlay_port]
 
 
-def test_a_lost_overlay_is_built_again_and_a_right_one_is_left_alone(lab, mode) -> None:
+def test_a_lost_overlay_is_built_again_and_a_right_one_is_left_alone(lab: Any, mode: Any) -> None:
     near, far = lab.node(mode=mode), lab.node(mode=mode)
     lab.connect()
     a, b = lab.pod(near, "a"), lab.pod(far, "b")
@@ -81,7 +82,7 @@ def test_a_lost_overlay_is_built_again_and_a_right_one_is_left_alone(lab, mode) 
     assert a.namespace.ping(b.ip)
 
 
-def test_a_node_that_leaves_or_moves_is_followed(lab) -> None:
+def test_a_node_that_leaves_or_moves_is_followed(lab: Any) -> None:
     near, far = lab.node(), lab.node()
     lab.connect()
     a, b = lab.pod(near, "a"), lab.pod(far, "b")
@@ -93,7 +94,7 @@ def test_a_node_that_leaves_or_moves_is_followed(lab) -> None:
     assert a.namespace.ping(b.ip)
 
 
-def test_both_modes_can_follow_each_other_on_one_node(lab) -> None:
+def test_both_modes_can_follow_each_other_on_one_node(lab: Any) -> None:
     near, far = lab.node(), lab.node()
     lab.connect()
     a, b = lab.pod(near, "a"), lab.pod(far, "b")
@@ -105,7 +106,7 @@ def test_both_modes_can_follow_each_other_on_one_node(lab) -> None:
         assert (near.namespace.kernel.link("sampan-vxlan") is not None) == (mode is Mode.VXLAN)
 
 
-def test_adding_again_changes_nothing_and_removing_leaves_nothing(lab) -> None:
+def test_adding_again_changes_nothing_and_removing_leaves_nothing(lab: Any) -> None:
     node = lab.node()
     before = {link.name for link in node.namespace.kernel.links()}
     pod = lab.pod(node, "pod")
@@ -122,7 +123,7 @@ def test_adding_again_changes_nothing_and_removing_leaves_nothing(lab) -> None:
         node.namespace.run(lambda: node.network.check("pod", pod.namespace.path))
 
 
-def test_a_pair_left_by_a_crash_is_made_anew(lab) -> None:
+def test_a_pair_left_by_a_crash_is_made_anew(lab: Any) -> None:
     node = lab.node()
     first = lab.pod(node, "pod")
     second = lab.namespace("second")  # the runtime died and gives the same sandbox a new namespace
@@ -132,7 +133,7 @@ def test_a_pair_left_by_a_crash_is_made_anew(lab) -> None:
     assert first.namespace.kernel.link("eth0") is None
 
 
-def test_a_namespace_with_a_foreign_eth0_is_refused_and_left_as_it_was(lab) -> None:
+def test_a_namespace_with_a_foreign_eth0_is_refused_and_left_as_it_was(lab: Any) -> None:
     node = lab.node()
     other = lab.machine("other", "172.30.0.99")
     with pytest.raises(NetworkError, match="is not ours"):
@@ -142,7 +143,7 @@ def test_a_namespace_with_a_foreign_eth0_is_refused_and_left_as_it_was(lab) -> N
     assert node.namespace.kernel.link(host_device_of("pod")) is None
 
 
-def test_sandboxes_without_a_pod_are_cleared_away(lab) -> None:
+def test_sandboxes_without_a_pod_are_cleared_away(lab: Any) -> None:
     node = lab.node()
     for name in "abc":
         lab.pod(node, name)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from nodeagent.network.namespaces import write_sysctl
+from nodeagent.network.rtnetlink import Route, put_route
 from nodeagent.network.services.model import Endpoint, Protocol, Service, ServiceKey, ServicePort
 
 pytestmark = pytest.mark.root
@@ -27,22 +30,22 @@ SERVICE = Service(
 )
 
 
-def endpoints(*pods, node_of=lambda pod: pod.name.split("-")[0], **state: bool) -> list[Endpoint]:
+def endpoints(*pods: Any, **state: Any) -> list[Endpoint]:
     return [
-        Endpoint(pod.ip, 8080, name, protocol, node=node_of(pod), **state)
+        Endpoint(pod.ip, 8080, name, protocol, node=pod.name.split("-")[0], **state)
         for pod in pods
         for name, protocol in (("http", "tcp"), ("dns", "udp"))
     ]
 
 
 @pytest.fixture(params=["0", "1"], ids=["no-br-netfilter", "br-netfilter"])
-def bridged(request):
+def bridged(request: Any) -> Any:
     """Whether bridged packets visit the rules as well: a setting of the machine that we can't choose there."""
     return request.param
 
 
 @pytest.fixture
-def three(lab):
+def three(lab: Any) -> Any:
     """Two nodes with two answering pods each, and a client that is a pod of no service on the first."""
     for _ in range(2):
         lab.node()
@@ -53,11 +56,11 @@ def three(lab):
     return pods
 
 
-def answers(ask, *, times: int = 60) -> Counter:
+def answers(ask: Any, *, times: int = 60) -> Counter[str]:
     return Counter(ask().split()[0] for _ in range(times))
 
 
-def test_a_cluster_address_reaches_every_endpoint_from_pods_and_nodes(lab, three, bridged) -> None:
+def test_a_cluster_address_reaches_every_endpoint_from_pods_and_nodes(lab: Any, three: Any, bridged: Any) -> None:
     client = lab.pod(lab.nodes[0], "client")
     lab.serve([SERVICE], {WEB: endpoints(*three)})
     for node in lab.nodes:
@@ -68,7 +71,7 @@ def test_a_cluster_address_reaches_every_endpoint_from_pods_and_nodes(lab, three
         assert set(answers(lambda: namespace.ask_udp(VIP, 53))) == names  # noqa: B023
 
 
-def test_a_pod_sees_the_clients_address_unless_it_is_its_own(lab, three, bridged) -> None:
+def test_a_pod_sees_the_clients_address_unless_it_is_its_own(lab: Any, three: Any, bridged: Any) -> None:
     a, other = three[0], three[1]
     for node in lab.nodes:
         node.namespace.run(lambda: write_sysctl("net/bridge/bridge-nf-call-iptables", bridged))
@@ -79,7 +82,7 @@ def test_a_pod_sees_the_clients_address_unless_it_is_its_own(lab, three, bridged
     assert a.namespace.ask_udp(VIP, 53) == f"{a.name} 10.244.1.1"
 
 
-def test_balance_is_fair(lab, three) -> None:
+def test_balance_is_fair(lab: Any, three: Any) -> None:
     client = lab.pod(lab.nodes[0], "client")
     lab.serve([SERVICE], {WEB: endpoints(*three)})
     seen = answers(lambda: client.namespace.ask(VIP, 80), times=400)
@@ -87,7 +90,7 @@ def test_balance_is_fair(lab, three) -> None:
     assert len(seen) == 4
 
 
-def test_node_ports_answer_on_every_nodes_address_and_not_on_loopback(lab, three) -> None:
+def test_node_ports_answer_on_every_nodes_address_and_not_on_loopback(lab: Any, three: Any) -> None:
     outsider = lab.machine("outsider", "172.30.0.200")
     lab.serve([SERVICE], {WEB: endpoints(*three)})
     for node in lab.nodes:
@@ -101,7 +104,7 @@ def test_node_ports_answer_on_every_nodes_address_and_not_on_loopback(lab, three
         outsider.ask(lab.nodes[0].ip, 30081)
 
 
-def test_external_addresses_are_answered(lab, three) -> None:
+def test_external_addresses_are_answered(lab: Any, three: Any) -> None:
     outsider = lab.machine("outsider", "172.30.0.200")
     outsider_route(outsider, "198.51.100.7/32", lab.nodes[0].ip)
     lab.serve([replace(SERVICE, external_ips=("198.51.100.7",))], {WEB: endpoints(*three)})
@@ -109,13 +112,11 @@ def test_external_addresses_are_answered(lab, three) -> None:
     assert three[0].namespace.ask("198.51.100.7", 80)
 
 
-def outsider_route(machine, destination: str, gateway: str) -> None:
-    from nodeagent.network.rtnetlink import Route, put_route
-
+def outsider_route(machine: Any, destination: str, gateway: str) -> None:
     machine.kernel.perform(put_route(Route(destination, machine.kernel.link("eth0").index, gateway)))
 
 
-def test_external_policy_local_keeps_the_clients_address_and_drops_elsewhere(lab, three) -> None:
+def test_external_policy_local_keeps_the_clients_address_and_drops_elsewhere(lab: Any, three: Any) -> None:
     outsider = lab.machine("outsider", "172.30.0.200")
     # Pods answer an outsider by their own address only if it is translated back: nothing else leaves.
     lab.serve([replace(SERVICE, external_local=True)], {WEB: endpoints(three[0], three[1])})
@@ -127,7 +128,7 @@ def test_external_policy_local_keeps_the_clients_address_and_drops_elsewhere(lab
     assert three[2].namespace.ask(VIP, 80)
 
 
-def test_internal_policy_local_stays_on_the_node(lab, three) -> None:
+def test_internal_policy_local_stays_on_the_node(lab: Any, three: Any) -> None:
     service = replace(SERVICE, internal_local=True)
     lab.serve([service], {WEB: endpoints(*three)})
     assert set(answers(lambda: three[0].namespace.ask(VIP, 80))) == {"n1-a", "n1-b"}
@@ -136,17 +137,18 @@ def test_internal_policy_local_stays_on_the_node(lab, three) -> None:
         three[2].namespace.ask(VIP, 80, seconds=0.3)
 
 
-def test_without_endpoints_connections_are_refused_at_once(lab, three) -> None:
+def test_without_endpoints_connections_are_refused_at_once(lab: Any, three: Any) -> None:
     outsider = lab.machine("outsider", "172.30.0.200")
     lab.serve([SERVICE], {})
-    for ask in (
+    asks: tuple[Callable[[], Any], ...] = (
         lambda: three[0].namespace.ask(VIP, 80),
         lambda: lab.nodes[0].namespace.ask(VIP, 80),
         lambda: outsider.ask(lab.nodes[0].ip, 30080),
         lambda: three[0].namespace.ask("10.96.99.99", 80),  # no such Service
         lambda: lab.nodes[0].namespace.ask("10.96.99.99", 80),
         lambda: three[0].namespace.ask(VIP, 81),  # no such port
-    ):
+    )
+    for ask in asks:
         with pytest.raises(ConnectionRefusedError):
             ask()
     with three[0].namespace.socket(socket.SOCK_DGRAM) as udp:
@@ -156,7 +158,7 @@ def test_without_endpoints_connections_are_refused_at_once(lab, three) -> None:
             udp.recv(1)
 
 
-def test_terminating_endpoints_serve_while_nobody_else_is_ready(lab, three) -> None:
+def test_terminating_endpoints_serve_while_nobody_else_is_ready(lab: Any, three: Any) -> None:
     client = three[3].namespace
     dying = endpoints(three[0], ready=False, terminating=True)
     lab.serve([SERVICE], {WEB: dying})
@@ -165,7 +167,7 @@ def test_terminating_endpoints_serve_while_nobody_else_is_ready(lab, three) -> N
     assert set(answers(lambda: client.ask(VIP, 80))) == {"n1-b"}
 
 
-def test_open_connections_outlive_their_endpoints_removal(lab, three) -> None:
+def test_open_connections_outlive_their_endpoints_removal(lab: Any, three: Any) -> None:
     a = three[0]
     with a.namespace.socket() as listener, three[3].namespace.socket() as client:
         listener.bind(("", 9090))
@@ -184,7 +186,7 @@ def test_open_connections_outlive_their_endpoints_removal(lab, three) -> None:
             assert client.recv(10) == b"here"
 
 
-def test_affinity_keeps_a_client_with_its_endpoint_until_that_is_gone(lab, three) -> None:
+def test_affinity_keeps_a_client_with_its_endpoint_until_that_is_gone(lab: Any, three: Any) -> None:
     service = replace(SERVICE, affinity_seconds=600)
     lab.serve([service], {WEB: endpoints(*three)})
     clients = [lab.pod(lab.nodes[0], f"client{number}") for number in range(8)]
@@ -212,7 +214,7 @@ def test_affinity_keeps_a_client_with_its_endpoint_until_that_is_gone(lab, three
         assert client.namespace.ask(VIP, 80).startswith(first[client.name] + " ")
 
 
-def test_affinity_ends_with_its_timeout(lab, three) -> None:
+def test_affinity_ends_with_its_timeout(lab: Any, three: Any) -> None:
     lab.serve([replace(SERVICE, affinity_seconds=1)], {WEB: endpoints(*three)})
     # Asked without a pause a client stays; with its entry expired it is balanced anew.
     ask = three[0].namespace.ask
@@ -227,10 +229,13 @@ def test_affinity_ends_with_its_timeout(lab, three) -> None:
     assert len(seen) > 1
 
 
-def test_udp_clients_move_when_their_endpoint_goes(lab, three) -> None:
+def test_udp_clients_move_when_their_endpoint_goes(lab: Any, three: Any) -> None:
     lab.serve([SERVICE], {WEB: endpoints(three[0])})
     with three[3].namespace.socket(socket.SOCK_DGRAM) as client:
-        ask = lambda: three[3].namespace.ask_udp(VIP, 53, client=client)  # noqa: E731
+
+        def ask() -> str:
+            return str(three[3].namespace.ask_udp(VIP, 53, client=client))
+
         assert ask().startswith("n1-a ")
         lab.serve([SERVICE], {WEB: [*endpoints(three[0], ready=False, terminating=True), *endpoints(three[1])]})
         assert ask().startswith("n1-a ")  # it still serves
@@ -238,7 +243,7 @@ def test_udp_clients_move_when_their_endpoint_goes(lab, three) -> None:
         assert ask().startswith("n1-b ")
 
 
-def test_an_api_server_that_knows_no_pods_is_reached_as_the_node(lab, three) -> None:
+def test_an_api_server_that_knows_no_pods_is_reached_as_the_node(lab: Any, three: Any) -> None:
     lab.answer(lab.switch, 6443, "api")
     service = Service("default", "kubernetes", cluster_ips=("10.96.0.1",), ports=(ServicePort(443, name="https"),))
     lab.serve([service], {service.key: [Endpoint("172.30.0.1", 6443, "https")]})
@@ -247,15 +252,15 @@ def test_an_api_server_that_knows_no_pods_is_reached_as_the_node(lab, three) -> 
     assert lab.nodes[0].namespace.ask("10.96.0.1", 443).startswith("api ")
 
 
-def test_no_connection_fails_while_endpoints_change(lab, three) -> None:
+def test_no_connection_fails_while_endpoints_change(lab: Any, three: Any) -> None:
     """Every endpoint comes and goes under load; whoever is in a plan answers, so every connection must succeed."""
     service = SERVICE
     lab.serve([service], {WEB: endpoints(*three)})
     stop = threading.Event()
     failures: list[BaseException] = []
-    done = Counter()
+    done: Counter[str] = Counter()
 
-    def load(namespace, address: str, port: int) -> None:
+    def load(namespace: Any, address: str, port: int) -> None:
         while not stop.is_set():
             try:
                 done[namespace.ask(address, port, seconds=5).split()[0]] += 1
@@ -288,7 +293,7 @@ def test_no_connection_fails_while_endpoints_change(lab, three) -> None:
     assert len(done) == 4
 
 
-def test_remove_all_leaves_no_table(lab, three) -> None:
+def test_remove_all_leaves_no_table(lab: Any, three: Any) -> None:
     node = lab.nodes[0]
     lab.serve([SERVICE], {WEB: endpoints(*three)})
     assert node.services.nftables.names("sampan") is not None

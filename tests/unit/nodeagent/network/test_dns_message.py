@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeagent.network.dns.message import (
@@ -30,6 +30,8 @@ from nodeagent.network.dns.message import (
     name_of,
     wire_length,
 )
+
+LIGHT = settings(max_examples=60, deadline=None)
 
 u8, u16, u32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32))
 labels = st.binary(min_size=1, max_size=63)
@@ -71,11 +73,13 @@ def messages(draw: st.DrawFn) -> Message:
     )
 
 
+@LIGHT
 @given(messages())
 def test_a_message_survives_its_encoding(message: Message) -> None:
     assert decode(encode(message)) == message
 
 
+@LIGHT
 @given(messages(), st.integers(512, 4096))
 def test_a_limited_message_fits_and_says_what_it_lacks(message: Message, limit: int) -> None:
     wire = encode(message, limit)
@@ -87,6 +91,7 @@ def test_a_limited_message_fits_and_says_what_it_lacks(message: Message, limit: 
     assert read.truncated == (message.truncated or lacks)
 
 
+@LIGHT
 @given(st.binary(max_size=600))
 def test_random_bytes_are_read_or_refused(wire: bytes) -> None:
     try:
@@ -96,6 +101,7 @@ def test_random_bytes_are_read_or_refused(wire: bytes) -> None:
     decode(encode(message))
 
 
+@LIGHT
 @given(messages(), st.data())
 def test_damaged_messages_are_read_or_refused(message: Message, data: st.DataObject) -> None:
     wire = bytearray(encode(message))

@@ -8,12 +8,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nodeagent.network.errors import AddressesExhausted, NetworkError
 from nodeagent.network.ipam import LeaseFile, Leases
+
+LIGHT = settings(max_examples=60, deadline=None)
 
 CIDR = "10.244.1.0/29"  # room for five pods
 OWNERS = st.sampled_from([f"pod{n}" for n in range(8)])
@@ -62,8 +64,10 @@ class Addresses(RuleBasedStateMachine):
 
 
 TestAddresses = Addresses.TestCase
+TestAddresses.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 
 
+@LIGHT
 @given(st.lists(OWNERS, max_size=20))
 def test_the_file_gives_the_same_as_the_value(tmp_path_factory: pytest.TempPathFactory, owners: list[str]) -> None:
     file = LeaseFile(tmp_path_factory.mktemp("state"))

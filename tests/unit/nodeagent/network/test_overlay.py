@@ -6,7 +6,7 @@ import ipaddress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeagent.network.config import Mode, NetworkConfig
@@ -14,6 +14,8 @@ from nodeagent.network.errors import NetworkError
 from nodeagent.network.overlay import Peer, difference, plan, usable_peers
 from nodeagent.network.pod import gateway_of, host_device_of, mac_of
 from nodeagent.network.rtnetlink import Route
+
+LIGHT = settings(max_examples=60, deadline=None)
 
 CIDR = "10.244.0.0/16"
 peers = st.lists(
@@ -35,6 +37,7 @@ def config(name: str = "n1", mode: Mode = Mode.VXLAN) -> NetworkConfig:
     return NetworkConfig(name, f"172.30.0.{name[1:]}", "eth0", Path("/nowhere"), mode=mode)
 
 
+@LIGHT
 @given(peers)
 def test_ranges_never_overlap_and_every_node_agrees(peers: list[Peer]) -> None:
     good, complaints = usable_peers(peers, CIDR)
@@ -46,6 +49,7 @@ def test_ranges_never_overlap_and_every_node_agrees(peers: list[Peer]) -> None:
     assert len(good) + len(complaints) == len(complete)
 
 
+@LIGHT
 @given(peers)
 def test_every_other_node_is_reached_and_nothing_else(peers: list[Peer]) -> None:
     good, _ = usable_peers(peers, CIDR)
@@ -60,6 +64,7 @@ def test_every_other_node_is_reached_and_nothing_else(peers: list[Peer]) -> None
     assert len(made.neighbours) == len(made.forwardings) == len(others)
 
 
+@LIGHT
 @given(peers)
 def test_direct_routes_need_no_device(peers: list[Peer]) -> None:
     good, _ = usable_peers(peers, CIDR)
@@ -77,6 +82,7 @@ def test_two_nodes_agree_on_each_others_device() -> None:
     assert dict(two.neighbours) == {one.device.address: one.device.mac}
 
 
+@LIGHT
 @given(st.sets(st.integers(0, 9)), st.sets(st.integers(0, 9)))
 def test_a_difference_makes_the_one_of_the_other(wanted: set[int], held: set[int]) -> None:
     routes = {n: Route(f"10.244.{n}.0/24", 1) for n in range(10)}
@@ -85,6 +91,7 @@ def test_a_difference_makes_the_one_of_the_other(wanted: set[int], held: set[int
     assert not set(add) & set(delete)
 
 
+@LIGHT
 @given(st.ip_addresses(v=4), st.ip_addresses(v=4))
 def test_addresses_have_macs_of_their_own(one: ipaddress.IPv4Address, other: ipaddress.IPv4Address) -> None:
     first = bytes.fromhex(mac_of(str(one)).replace(":", ""))

@@ -7,9 +7,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeagent.network.services.conntrack import Flow, is_stale, stale_targets
@@ -33,6 +34,8 @@ from nodeagent.network.services.ruleset import (
 from nodeagent.network.services.ruleset import (
     replace as replacement,
 )
+
+LIGHT = settings(max_examples=60, deadline=None)
 
 FACTS = NodeFacts(
     node_name="n1",
@@ -93,7 +96,7 @@ class Walk:
 
     def __init__(self, rules: Ruleset, source: str, target: str, protocol: str, port: int) -> None:
         self.rules = rules
-        self.packet = {"saddr": source, "daddr": target, "proto": protocol, "port": port}
+        self.packet: dict[str, Any] = {"saddr": source, "daddr": target, "proto": protocol, "port": port}
         self.ends: set[str] = set()
         self.masqueraded = False
         if not self._chain("nat-prerouting"):
@@ -169,7 +172,9 @@ class Walk:
         return verdict is not None and self._verdict(verdict)
 
 
-def obvious(services: list[Service], all_endpoints, source: str, target: str, protocol: str, port: int) -> set[str]:
+def obvious(
+    services: list[Service], all_endpoints: Any, source: str, target: str, protocol: str, port: int
+) -> set[str]:
     """The rules in words: find the Service, then its endpoints."""
     for service in sorted(services, key=lambda one: one.key):
         cluster = [ip for ip in service.cluster_ips if ":" not in ip]
@@ -199,6 +204,7 @@ def obvious(services: list[Service], all_endpoints, source: str, target: str, pr
     return set()
 
 
+@LIGHT
 @given(
     services,
     endpoints,
@@ -207,7 +213,9 @@ def obvious(services: list[Service], all_endpoints, source: str, target: str, pr
     st.sampled_from(["tcp", "udp", "sctp"]),
     st.sampled_from([53, 80, 30001, 30002]),
 )
-def test_every_connection_gets_where_it_should(services, endpoints, source, target, protocol, port) -> None:
+def test_every_connection_gets_where_it_should(
+    services: Any, endpoints: Any, source: Any, target: Any, protocol: Any, port: Any
+) -> None:
     claims = [
         claim
         for service in services
@@ -223,8 +231,9 @@ def test_every_connection_gets_where_it_should(services, endpoints, source, targ
     assert walk.ends == obvious(services, endpoints, source, target, protocol, port)
 
 
+@LIGHT
 @given(services, endpoints)
-def test_only_connections_from_outside_of_the_cluster_get_the_nodes_address(services, endpoints) -> None:
+def test_only_connections_from_outside_of_the_cluster_get_the_nodes_address(services: Any, endpoints: Any) -> None:
     rules = plan(FACTS, services, endpoints).ruleset
     for service in services:
         for own in service.ports:
@@ -248,7 +257,7 @@ class Kernel:
         rules = " ".join(rule for chain in self.chains.values() for rule in chain)
         return rules + " " + " ".join(v for t in self.tables.values() for v in (t.elements or {}).values())
 
-    def apply(self, change) -> None:
+    def apply(self, change: Any) -> None:
         match change:
             case AddTable(name, table):
                 assert name not in self.tables
@@ -286,8 +295,9 @@ class Kernel:
         return Ruleset({n: Chain(r, self.hooks[n]) for n, r in self.chains.items()}, dict(self.tables))
 
 
+@LIGHT
 @given(st.lists(st.tuples(services, endpoints), min_size=1, max_size=3))
-def test_differences_lead_from_any_plan_to_any_other(steps) -> None:
+def test_differences_lead_from_any_plan_to_any_other(steps: Any) -> None:
     kernel, held = Kernel(), Ruleset()
     for some_services, some_endpoints in steps:
         wanted = plan(FACTS, some_services, some_endpoints).ruleset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeagent.network.overlay import Peer
@@ -19,6 +19,8 @@ from nodeagent.network.view import ClusterView, peer_of
 from sampan.api.core_v1 import Node
 from sampan.api.core_v1 import Service as ServiceObject
 from sampan.api.discovery_v1 import EndpointSlice
+
+LIGHT = settings(max_examples=60, deadline=None)
 
 
 def service(**spec: object) -> Service:
@@ -116,6 +118,7 @@ slices = st.builds(
 )
 
 
+@LIGHT
 @given(st.lists(st.tuples(slices, st.booleans()), max_size=12))
 def test_endpoints_are_those_of_the_slices_that_are_there(steps: list[tuple[EndpointSlice, bool]]) -> None:
     view = ClusterView()
