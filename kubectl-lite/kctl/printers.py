@@ -86,11 +86,15 @@ def to_yaml(value: Any) -> str:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-            super().increase_indent(flow, True)
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
 
     def text(dumper: Any, data: str) -> Any:
-        style = "|" if "\n" in data and not any(line != line.rstrip() for line in data.split("\n")) else None
+        style = None
+        if "\n" in data:
+            style = "|" if not any(line != line.rstrip() for line in data.split("\n")) else '"'
+        elif dumper.resolve(yaml.ScalarNode, data, (True, False)) != "tag:yaml.org,2002:str":
+            style = '"'  # as kubectl quotes what would else be a number, a date or a boolean
         return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
     Dumper.add_representer(str, text)
@@ -104,7 +108,7 @@ def show_values(values: Sequence[dict[str, Any]], output: str, *, as_list: bool,
     if as_list:
         whole = {"apiVersion": "v1", "items": list(values), "kind": "List", "metadata": {"resourceVersion": ""}}
     if kind == "json":
-        print(json.dumps(whole, indent=4, ensure_ascii=False))
+        print(json.dumps(whole, indent=4, ensure_ascii=False, sort_keys=True))
     elif kind == "yaml":
         print(to_yaml(whole), end="")
     elif kind == "name":
