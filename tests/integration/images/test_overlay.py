@@ -100,7 +100,9 @@ member = st.tuples(deep, st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE]), st
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(member, max_size=6), min_size=2, max_size=3))
-def test_the_kernel_agrees_with_our_view_and_with_the_archives(tmp_path: Path, layers: list) -> None:
+def test_the_kernel_agrees_with_our_view_and_with_the_archives(
+    tmp_path: Path, layers: list[list[tuple[str, bytes, str]]]
+) -> None:
     room = tmp_path / os.urandom(4).hex()
     room.mkdir()
     trees: list[Path] = []

@@ -153,7 +153,9 @@ COPY --from=0 /bin /all
     assert not any("unused" in line for line in said)
 
 
-def test_an_image_is_a_base(make: Make, store: ImageStore, layer, docker_archive) -> None:
+def test_an_image_is_a_base(
+    make: Make, store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     load(
         store,
         docker_archive([layer(("lib", b"2", b"usr/lib"), ("usr/lib", b"5", b""))], ["base"], Env=["P=1"], Cmd=["c"]),

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,9 @@ def test_an_empty_store_needs_no_directory(store: ImageStore) -> None:
     assert not store.root.exists()
 
 
-def test_a_loaded_image_is_found_by_every_spelling(store: ImageStore, layer, docker_archive) -> None:
+def test_a_loaded_image_is_found_by_every_spelling(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     one, two = layer(("a", FILE, b"1")), layer(("b", FILE, b"2"))
     config = {"Env": ["A=b"], "Entrypoint": ["/bin/sh"], "Cmd": ["-c", "x"], "ExposedPorts": {"80/tcp": {}}}
     (loaded,) = load(store, docker_archive([one, two], ["app:v1"], **config))
@@ -50,7 +53,9 @@ def test_a_loaded_image_is_found_by_every_spelling(store: ImageStore, layer, doc
         store.resolve("Not A Name")
 
 
-def test_a_name_means_what_was_imported_last(store: ImageStore, layer, docker_archive) -> None:
+def test_a_name_means_what_was_imported_last(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     load(store, docker_archive([layer(("v", FILE, b"1"))], ["app:v1"]))
     first = store.resolve("app:v1")
     load(store, docker_archive([layer(("v", FILE, b"2"))], ["app:v1"]))
@@ -67,7 +72,9 @@ def test_a_name_means_what_was_imported_last(store: ImageStore, layer, docker_ar
     assert store.resolve(first.id) is None
 
 
-def test_another_store_object_sees_changes_at_once(store: ImageStore, layer, docker_archive) -> None:
+def test_another_store_object_sees_changes_at_once(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     other = ImageStore(store.root)
     assert other.resolve("app") is None
     load(store, docker_archive([layer()], ["app"]))
@@ -76,7 +83,9 @@ def test_another_store_object_sees_changes_at_once(store: ImageStore, layer, doc
     assert other.resolve("app") is None
 
 
-def test_a_layer_is_shared_and_goes_with_its_last_image(store: ImageStore, layer, docker_archive) -> None:
+def test_a_layer_is_shared_and_goes_with_its_last_image(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     base, more = layer(("base", FILE, b"x" * 5000)), layer(("more", FILE, b"y"))
     load(store, docker_archive([base], ["one"]))
     load(store, docker_archive([base, more], ["two"]))
@@ -89,7 +98,9 @@ def test_a_layer_is_shared_and_goes_with_its_last_image(store: ImageStore, layer
     assert store.usage() == (0, 0)
 
 
-def test_removing_one_of_two_names_keeps_the_image(store: ImageStore, layer, docker_archive) -> None:
+def test_removing_one_of_two_names_keeps_the_image(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     load(store, docker_archive([layer()], ["one", "two"]))
     removed = store.remove("one")
     assert (removed.names, removed.images) == (("docker.io/library/one:latest",), ())
@@ -98,7 +109,9 @@ def test_removing_one_of_two_names_keeps_the_image(store: ImageStore, layer, doc
     assert set(store.remove(image.id).names) == {"docker.io/library/two:latest"}
 
 
-def test_a_pinned_image_stays(store: ImageStore, layer, docker_archive, tmp_path: Path) -> None:
+def test_a_pinned_image_stays(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO], tmp_path: Path
+) -> None:
     load(store, docker_archive([layer(("a", FILE, b""))], ["app"]))
     image = store.resolve("app")
     assert image is not None
@@ -118,7 +131,9 @@ def test_a_pinned_image_stays(store: ImageStore, layer, docker_archive, tmp_path
         store.pin(image.id, "late")
 
 
-def test_a_pin_ends_with_what_it_was_for(store: ImageStore, layer, docker_archive, tmp_path: Path) -> None:
+def test_a_pin_ends_with_what_it_was_for(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO], tmp_path: Path
+) -> None:
     load(store, docker_archive([layer()], ["app"]))
     image = store.resolve("app")
     assert image is not None
@@ -129,7 +144,9 @@ def test_a_pin_ends_with_what_it_was_for(store: ImageStore, layer, docker_archiv
     assert store.remove("app").images == (image.id,)
 
 
-def test_garbage_waits_while_an_import_runs(store: ImageStore, layer, docker_archive) -> None:
+def test_garbage_waits_while_an_import_runs(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     load(store, docker_archive([layer(("a", FILE, b""))], ["app"]))
     with store.importing() as intake:
         kept = intake.put(b"{}")
@@ -140,7 +157,9 @@ def test_garbage_waits_while_an_import_runs(store: ImageStore, layer, docker_arc
     assert trees(store) == set()
 
 
-def test_a_broken_archive_names_no_image_and_leaves_no_tree(store: ImageStore, layer, docker_archive) -> None:
+def test_a_broken_archive_names_no_image_and_leaves_no_tree(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     good, bad = layer(("a", FILE, b"")), layer(("../evil", FILE, b""))
     with pytest.raises(FormatError, match=r"layer 2 of 2, '../evil': has '..' in its name"):
         load(store, docker_archive([good, bad], ["app"]))
@@ -153,7 +172,9 @@ def test_a_broken_archive_names_no_image_and_leaves_no_tree(store: ImageStore, l
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_a_damaged_document_on_disk_is_noticed(store: ImageStore, layer, docker_archive) -> None:
+def test_a_damaged_document_on_disk_is_noticed(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     load(store, docker_archive([layer()], ["app"]))
     image = store.resolve("app")
     assert image is not None
@@ -162,7 +183,9 @@ def test_a_damaged_document_on_disk_is_noticed(store: ImageStore, layer, docker_
         ImageStore(store.root).resolve("app")
 
 
-def test_a_layer_from_before_a_power_cut_is_unpacked_again(store: ImageStore, layer, docker_archive) -> None:
+def test_a_layer_from_before_a_power_cut_is_unpacked_again(
+    store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     archive = layer(("a", FILE, b"whole"))
     chain = hashlib.sha256(archive).hexdigest()
     load(store, docker_archive([archive], ["app"]))
@@ -175,7 +198,9 @@ def test_a_layer_from_before_a_power_cut_is_unpacked_again(store: ImageStore, la
     assert (tree / "a").read_text() == "whole"
 
 
-def test_what_is_saved_can_be_loaded(store: ImageStore, tmp_path: Path, layer, docker_archive) -> None:
+def test_what_is_saved_can_be_loaded(
+    store: ImageStore, tmp_path: Path, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     load(store, docker_archive([layer(("a", FILE, b"1")), layer((".wh.a", FILE, b""))], ["app:v1"], Cmd=["x"]))
     out = io.BytesIO()
     save(store, ["localhost/app:v1"], out)
@@ -215,19 +240,23 @@ def test_what_is_no_archive_is_told_so(store: ImageStore, content: bytes, why: s
         (b'[{"Config": "c", "Layers": {"a": 1}}]', "not a list of strings"),
     ],
 )
-def test_a_hostile_manifest_is_refused(store: ImageStore, layer, manifest: bytes, why: str) -> None:
+def test_a_hostile_manifest_is_refused(
+    store: ImageStore, layer: Callable[..., bytes], manifest: bytes, why: str
+) -> None:
     with pytest.raises(FormatError, match=why):
         load(store, io.BytesIO(layer(("manifest.json", FILE, manifest))))
     assert os.listdir(store.root / "blobs/sha256") == []
 
 
-def test_links_in_an_archive_lead_to_its_own_files_only(store: ImageStore, layer) -> None:
+def test_links_in_an_archive_lead_to_its_own_files_only(store: ImageStore, layer: Callable[..., bytes]) -> None:
     archive = layer(("manifest.json", b"2", b"/etc/passwd"), ("x", b"2", b"x"))
     with pytest.raises(FormatError):
         load(store, io.BytesIO(archive))
 
 
-def test_a_directory_can_be_loaded(store: ImageStore, tmp_path: Path, layer, docker_archive) -> None:
+def test_a_directory_can_be_loaded(
+    store: ImageStore, tmp_path: Path, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
+) -> None:
     import tarfile
 
     content = docker_archive([layer(("a", FILE, b""))], ["app"])

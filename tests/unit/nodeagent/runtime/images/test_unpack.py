@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,9 @@ def with_xattr(name: str, key: str, kind: bytes = DIR) -> tarfile.TarInfo:
     return info
 
 
-def test_files_links_owners_modes_times_and_attributes_are_as_archived(tmp_path: Path, layer) -> None:
+def test_files_links_owners_modes_times_and_attributes_are_as_archived(
+    tmp_path: Path, layer: Callable[..., bytes]
+) -> None:
     program = tarfile.TarInfo("bin/su")
     program.mode, program.uid, program.gid, program.mtime = 0o4755, 3, 70000, 1_600_000_000
     program.pax_headers = {"SCHILY.xattr.user.note": "hi", "SCHILY.xattr.security.selinux": "x"}
@@ -74,7 +77,7 @@ def test_files_links_owners_modes_times_and_attributes_are_as_archived(tmp_path:
     assert os.stat(tmp_path / "t/bin").st_mtime == 1_700_000_000
 
 
-def test_whiteouts_take_overlayfs_form(tmp_path: Path, layer) -> None:
+def test_whiteouts_take_overlayfs_form(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     unpack(layer(("a/gone", FILE, b""), ("b/x", FILE, b"")), tmp_path / "low")
     members = (
         ("a/.wh.gone", FILE, b""),
@@ -92,7 +95,9 @@ def test_whiteouts_take_overlayfs_form(tmp_path: Path, layer) -> None:
 
 
 @pytest.mark.parametrize("order", [0, 1])
-def test_a_whiteout_hides_lower_layers_only_whatever_the_order(tmp_path: Path, layer, order: int) -> None:
+def test_a_whiteout_hides_lower_layers_only_whatever_the_order(
+    tmp_path: Path, layer: Callable[..., bytes], order: int
+) -> None:
     members = [("d", DIR, b""), ("d/new", FILE, b"1")]
     hide = [(".wh.d", FILE, b"")]
     unpack(layer(*(hide + members if order else members + hide)), tmp_path / "t")
@@ -100,7 +105,7 @@ def test_a_whiteout_hides_lower_layers_only_whatever_the_order(tmp_path: Path, l
     assert (tmp_path / "t/d/new").read_text() == "1"
 
 
-def test_implied_directories_look_like_the_lower_layers(tmp_path: Path, layer) -> None:
+def test_implied_directories_look_like_the_lower_layers(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     sticky = tarfile.TarInfo("tmp")
     sticky.type, sticky.mode, sticky.uid = DIR, 0o1777, 9
     unpack(layer(sticky, ("lib", LINK, b"usr/lib"), ("usr/lib", DIR, b"")), tmp_path / "low")
@@ -111,13 +116,13 @@ def test_implied_directories_look_like_the_lower_layers(tmp_path: Path, layer) -
     assert not os.path.lexists(tmp_path / "t/lib")
 
 
-def test_a_hard_link_to_a_lower_layer_brings_the_file_along(tmp_path: Path, layer) -> None:
+def test_a_hard_link_to_a_lower_layer_brings_the_file_along(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     unpack(layer(("a", FILE, b"content")), tmp_path / "low")
     unpack(layer(("b", HARD, b"a")), tmp_path / "t", lowers=[tmp_path / "low"])
     assert (tmp_path / "t/b").read_bytes() == b"content"
 
 
-def test_the_later_of_two_entries_counts(tmp_path: Path, layer) -> None:
+def test_the_later_of_two_entries_counts(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     unpack(
         layer(
             ("a", FILE, b"1"),
@@ -133,7 +138,7 @@ def test_the_later_of_two_entries_counts(tmp_path: Path, layer) -> None:
     assert os.readlink(tmp_path / "t/b") == "a"
 
 
-def test_links_inside_the_archive_stay_inside_the_root(tmp_path: Path, layer) -> None:
+def test_links_inside_the_archive_stay_inside_the_root(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     unpack(
@@ -150,7 +155,7 @@ def test_links_inside_the_archive_stay_inside_the_root(tmp_path: Path, layer) ->
     assert (tmp_path / "t/g").read_bytes() == b"2"
 
 
-HOSTILE = {
+HOSTILE: dict[str, tuple[list[tuple[str, bytes, bytes] | tarfile.TarInfo], str]] = {
     "a parent in a name": ([("../evil", FILE, b"")], "has '..'"),
     "a parent inside a name": ([("a/../../evil", FILE, b"")], "has '..'"),
     "a hard link out": ([("l", HARD, b"../../etc/passwd")], "has '..'"),
@@ -177,7 +182,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", list(HOSTILE))
-def test_a_hostile_layer_is_refused_precisely_and_leaves_nothing(tmp_path: Path, layer, case: str) -> None:
+def test_a_hostile_layer_is_refused_precisely_and_leaves_nothing(
+    tmp_path: Path, layer: Callable[..., bytes], case: str
+) -> None:
     members, why = HOSTILE[case]
     before = sorted(tmp_path.iterdir())
     with pytest.raises(FormatError) as caught:
@@ -187,18 +194,18 @@ def test_a_hostile_layer_is_refused_precisely_and_leaves_nothing(tmp_path: Path,
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_devices_below_dev_are_left_out_or_harmless(tmp_path: Path, layer) -> None:
+def test_devices_below_dev_are_left_out_or_harmless(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     unpack(layer(device("dev/sda", tarfile.BLKTYPE, 8, 0), device("dev/null", tarfile.CHRTYPE, 1, 3)), tmp_path / "t")
     assert os.listdir(tmp_path / "t/dev") == ["null"]
 
 
-def test_content_must_have_its_digest(tmp_path: Path, layer) -> None:
+def test_content_must_have_its_digest(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     with pytest.raises(DigestMismatch, match="promised was sha256:00"):
         unpack(layer(("a", FILE, b"")), tmp_path / "t", diff_id="sha256:" + "0" * 64)
     assert not (tmp_path / "t").exists()
 
 
-def test_bytes_after_the_end_of_the_archive_count_for_the_digest(tmp_path: Path, layer) -> None:
+def test_bytes_after_the_end_of_the_archive_count_for_the_digest(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     content = layer(("a", FILE, b"")) + b"smuggled"
     unpack(content, tmp_path / "t")
     with pytest.raises(DigestMismatch):
@@ -218,7 +225,7 @@ def test_bombs_are_defused(tmp_path: Path, content: bytes, limits: Limits, why: 
     assert not (tmp_path / "t").exists()
 
 
-def test_a_small_file_bomb_is_defused(tmp_path: Path, layer) -> None:
+def test_a_small_file_bomb_is_defused(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     with pytest.raises(UnsafeLayer, match="more than 50 entries"):
         unpack(layer(*((f"f{n}", FILE, b"") for n in range(100))), tmp_path / "t", limits=Limits(entries=50))
 
@@ -231,13 +238,13 @@ def test_other_compressions_are_refused_by_name(tmp_path: Path, content: bytes, 
         unpack(content, tmp_path / "t")
 
 
-def test_a_cut_gzip_stream_is_named(tmp_path: Path, layer) -> None:
+def test_a_cut_gzip_stream_is_named(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     whole = gzip.compress(layer(("a", FILE, os.urandom(5000))))
     with pytest.raises(FormatError, match="ends too early"):
         unpack_layer(io.BytesIO(whole[:-20]), tmp_path / "t", media_type="", diff_id=None, lowers=[], where="layer")
 
 
-def test_several_gzip_members_are_one_stream(tmp_path: Path, layer) -> None:
+def test_several_gzip_members_are_one_stream(tmp_path: Path, layer: Callable[..., bytes]) -> None:
     content = layer(("a", FILE, b"1" * 3000))
     double = gzip.compress(content[:700]) + gzip.compress(content[700:])
     unpack_layer(
@@ -263,7 +270,9 @@ member = st.one_of(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(member, max_size=12))
-def test_no_archive_reaches_outside_its_root(tmp_path: Path, layer, members) -> None:
+def test_no_archive_reaches_outside_its_root(
+    tmp_path: Path, layer: Callable[..., bytes], members: list[tuple[str, bytes, bytes]]
+) -> None:
     room = tmp_path / f"room-{os.urandom(4).hex()}"
     for name in ("a", "b", "c"):
         (room / name).mkdir(parents=True)
