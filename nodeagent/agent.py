@@ -9,28 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+
+from aiohttp import web
 
 from nodeagent import machine
 from nodeagent.config import AgentConfig
+from nodeagent.containers import log_directory, log_path
 from nodeagent.cri import Conditions, CriError, Runtime
 from nodeagent.images import Images
 from nodeagent.names import Resolver, read_resolver
+from nodeagent.network.node_network import NodeNetwork
 from nodeagent.node import NodeKeeper
 from nodeagent.node_context import NodeContext
+from nodeagent.node_ports import host_ports, network_config
 from nodeagent.pod import PodWorker
 from nodeagent.references import References
+from nodeagent.server.app import KubeletServer, server_tls
+from nodeagent.server.rotation import keep_rotating
 from nodeagent.status import NodeFacts
 from nodeagent.tokens import Tokens
 from nodeagent.volumes.pod_volumes import PodVolumes
 from sampan.api import core_v1
+from sampan.api.discovery_v1 import EndpointSlice
 from sampan.api.meta_v1 import ObjectMeta
 from sampan.client import Client, Unreachable
 from sampan.clock import Clock
 from sampan.errors import ApiError
 from sampan.events import EventRecorder
 from sampan.informer import Change, Informer
-from sampan.kinds import NODES, PODS, SERVICES
+from sampan.kinds import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from sampan.logs import fields
 
 log = logging.getLogger(__name__)
@@ -58,6 +67,13 @@ class Agent:
             client, NODES, field_selector=f"metadata.name={config.node_name}", clock=clock
         )
         self._services: Informer[core_v1.Service] = Informer(client, SERVICES, clock=clock)
+        self.network: NodeNetwork | None = None
+        self._slices: Informer[EndpointSlice] | None = None
+        if config.network is not None:
+            # the network needs to know all nodes; without one, our own is enough
+            self._nodes = Informer(client, NODES, clock=clock)
+            self._slices = Informer(client, ENDPOINT_SLICES, clock=clock)
+            self.network = NodeNetwork(network_config(config), self._nodes, self._services, self._slices, clock=clock)
         self._done: set[str] = set()
         self._cidr = ""
         self._context: NodeContext | None = None
@@ -87,11 +103,68 @@ class Agent:
                 self._context.images.collect(self._images_in_use, self._disk_percent),
             ):
                 tasks.create_task(work)
+            if self.network is not None and self._slices is not None:
+                tasks.create_task(self._slices.run())
+                tasks.create_task(self._run_network(self.network))
+            tasks.create_task(self._serve())
+            tasks.create_task(
+                keep_rotating(
+                    self._running_logs,
+                    self.runtime,
+                    self.clock,
+                    max_bytes=self.config.log_max_bytes,
+                    max_files=self.config.log_max_files,
+                )
+            )
             await self.node.registered.wait()
             tasks.create_task(self.pods.run())
             await self.pods.synced()
             self.pods.subscribe(self._pod_changed)
             tasks.create_task(self._seek_orphans())
+
+    async def _run_network(self, network: NodeNetwork) -> None:
+        """The node's network, begun again should it fail; its trouble is the node's."""
+        delay = 1.0
+        while True:
+            try:
+                await network.run()
+            except Exception as error:  # the agent's edge: without its network the node still reports
+                log.exception("the node's network failed")
+                self.node.trouble = f"network failed: {error}"
+                self.node.poke()
+            await self.clock.sleep(delay)
+            delay = min(30.0, delay * 2)
+
+    async def _serve(self) -> None:
+        """The kubelet API, if it is configured."""
+        tls = self.config.tls
+        if self.config.port == 0:
+            return
+        runner = web.AppRunner(
+            KubeletServer(self).app(authorize=tls is not None), access_log=None, handler_cancellation=True
+        )
+        await runner.setup()
+        try:
+            host = self.config.node_ip
+            site = web.TCPSite(runner, host, self.config.port, ssl_context=server_tls(tls) if tls else None)
+            await site.start()
+            log.info("serving the kubelet API", extra=fields(address=f"{host}:{self.config.port}"))
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+    def _running_logs(self) -> Iterator[tuple[str, Path]]:
+        for worker in self.workers.values():
+            directory = log_directory(self.config.log_dir, worker.pod)
+            for container in worker.observed.containers:
+                if container.running:
+                    yield container.id, directory / log_path(container.name, container.restart_count)
+
+    def _host_ports(self) -> None:
+        """Tell the network which ports of this node lead to which pods."""
+        if self.network is None:
+            return
+        self.network.set_host_ports(host_ports((one.pod, one.observed) for one in self.workers.values()))
 
     async def _make_context(self, tasks: asyncio.TaskGroup) -> NodeContext:
         config = self.config
@@ -157,6 +230,7 @@ class Agent:
     def _tend(self, worker: PodWorker) -> None:
         assert self._tasks is not None
         self.workers[worker.uid] = worker
+        worker.on_observed(self._host_ports)
         self._tasks.create_task(self._tend_until_gone(worker), name=f"pod {worker.uid}")
 
     async def _tend_until_gone(self, worker: PodWorker) -> None:
@@ -170,8 +244,10 @@ class Agent:
                 await self.clock.sleep(delay)
                 delay = min(60.0, delay * 2)
                 worker = PodWorker(self.context, worker.pod)
+                worker.on_observed(self._host_ports)
                 self.workers[worker.uid] = worker
         self.workers.pop(worker.uid, None)
+        self._host_ports()
         if self.pods.get(worker.pod.metadata.namespace or "", worker.pod.metadata.name or "") is not None:
             self._done.add(worker.uid)
         self.context.references.forget(worker.uid)
@@ -260,6 +336,8 @@ class Agent:
     # --- the node
 
     def _node_changed(self, change: Change[core_v1.Node]) -> None:
+        if change.object.metadata.name != self.config.node_name:
+            return
         self.node.update(change.new)
         if change.new is not None and (cidr := change.new.spec.pod_cidr or "") and cidr != self._cidr:
             self._cidr = cidr

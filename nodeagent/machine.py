@@ -88,3 +88,13 @@ def _os_image() -> str:
         if name == "PRETTY_NAME":
             return value.strip('"')
     return "Linux"
+
+
+def cpu_nanoseconds() -> int:
+    """CPU time that the machine has spent since it started (proc_stat(5): all but idle and iowait)."""
+    first = _text("/proc/stat").partition("\n")[0].split()[1:]
+    numbers = [int(text) for text in first]
+    if len(numbers) < 8:
+        return 0
+    busy = numbers[0] + numbers[1] + numbers[2] + sum(numbers[5:8])
+    return busy * 10**9 // os.sysconf("SC_CLK_TCK")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,6 +101,9 @@ class PodWorker:
         self._status_written = asyncio.Event()
         self._verdict: Verdict | None = None
         self.observed = Observed()
+        self.waiting: dict[str, str] = {}
+        """Why containers do not run just now, by name."""
+        self._watchers: list[Callable[[], None]] = []
         self._group: asyncio.TaskGroup | None = None
 
     # --- what others tell it
@@ -136,6 +139,11 @@ class PodWorker:
         if self._volumes_ready:
             self._begin("refresh", self._refresh())
         self._wake.set()
+
+    def on_observed(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after each observation; returns what takes that back."""
+        self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback)
 
     def condemn(self, verdict: Verdict) -> None:
         """Bring the pod to its end by the node's decision (an eviction, a refused admission)."""
@@ -203,6 +211,11 @@ class PodWorker:
         self._announce(planned)
         if planned.report and not self._removed:
             self._report(seen, planned)
+        self.waiting = {name: waiting.reason for name, waiting in planned.waiting.items()} | {
+            name: failure.reason for name, failure in self._failures.items() if name not in planned.waiting
+        }
+        for callback in tuple(self._watchers):
+            callback()
         self._act(planned)
         return planned
 
