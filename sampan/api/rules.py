@@ -296,7 +296,7 @@ def all_steps(model: type[Object]) -> Iterator[Step]:
     if not model.__pydantic_fields_complete__:
         model.model_rebuild()
     for name, info in model.model_fields.items():
-        if name == "status" and issubclass(model, KubeObject):
+        if name in ("metadata", "status") and issubclass(model, KubeObject):
             continue
         rules = tuple(one for one in info.metadata if isinstance(one, Rule))
         child = model_in(info.annotation)
@@ -332,7 +332,10 @@ def steps(model: type[Object]) -> tuple[Step, ...]:
 
 
 def check(obj: Object, path: str = "") -> list[FieldError]:
-    """All broken rules of an object except in its `status`, with JSON paths that start at `path`."""
+    """All broken rules of an object, with JSON paths that start at `path`.
+
+    Its `status` is not looked at, nor its own metadata, of which the API server has general rules.
+    """
     found: list[FieldError] = []
     walk(obj, path, found.extend)
     return found

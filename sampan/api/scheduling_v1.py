@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sampan.api.base import Int32, KubeObject, field
 from sampan.api.meta_v1 import ObjectMeta
-from sampan.api.rules import Given, OneOf
+from sampan.api.rules import OneOf
 
 
 class PriorityClass(KubeObject):
@@ -18,4 +18,4 @@ class PriorityClass(KubeObject):
     description: str | None = field()
     global_default: bool | None = field()
     preemption_policy: str | None = field("PreemptLowerPriority", rules=(OneOf("Never", "PreemptLowerPriority"),))
-    value: Int32 | None = field(rules=(Given(),))
+    value: Int32 | None = field()

@@ -1,0 +1,20 @@
+"""The admission plugins in the order in which they run: each mutates, then, after defaults and rules, each validates."""
+
+from __future__ import annotations
+
+from apiserver.admission.accounts import SERVICE_ACCOUNT
+from apiserver.admission.namespaces import NAMESPACE_LIFECYCLE
+from apiserver.admission.nodes import NODE_RESTRICTION
+from apiserver.admission.priority import PRIORITY, PRIORITY_CLASS
+from apiserver.admission.taints import DEFAULT_TOLERATION_SECONDS, TAINT_NODES_BY_CONDITION
+from apiserver.kind import Admission
+
+ALL: tuple[Admission, ...] = (
+    NAMESPACE_LIFECYCLE,
+    SERVICE_ACCOUNT,
+    NODE_RESTRICTION,
+    TAINT_NODES_BY_CONDITION,
+    PRIORITY,
+    DEFAULT_TOLERATION_SECONDS,
+    PRIORITY_CLASS,
+)
