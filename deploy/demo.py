@@ -122,6 +122,11 @@ def main_process(where: Places, pod: dict[str, Any]) -> int:
     raise Untrue(f"pod {pod['metadata']['name']} has no process")
 
 
+def version_of(answer: str) -> str:
+    """The version in an answer such as `version=v1 pod=web-5d4-x7`; empty when it has none."""
+    return next((word.removeprefix("version=") for word in answer.split() if word.startswith("version=")), "")
+
+
 class Client:
     """The client pod's answers so far."""
 
@@ -138,7 +143,7 @@ class Client:
         """The versions that answered, in order, repetitions left out."""
         seen: list[str] = []
         for line in self.lines():
-            version = next((word for word in line.split() if word in ("v1", "v2")), None)
+            version = version_of(line)
             if version and (not seen or seen[-1] != version):
                 seen.append(version)
         return seen
@@ -184,7 +189,7 @@ def roll(story: Story, client: Client) -> None:
     eventually(lambda: client.versions()[-1:] == ["v1"], "version 1 does not answer again")
     order = client.versions()
     check(order[0] == "v1" and "v2" in order, f"the versions answered in the order {order}")
-    counts = Counter(word for line in client.lines() for word in line.split() if word in ("v1", "v2"))
+    counts = Counter(version_of(line) for line in client.lines())
     story.tell(f"answers by version: {dict(counts)}")
     client.check_no_failure()
 
