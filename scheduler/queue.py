@@ -159,7 +159,8 @@ class SchedulingQueue:
             if not due:
                 await self._news.wait()
                 continue
-            delay = max(0.0, min(due) - self._clock.monotonic())
+            # Never too short for a clock to notice: a sleep that ends a hair early would be tried for ever.
+            delay = max(0.001, min(due) - self._clock.monotonic())
             news = asyncio.ensure_future(self._news.wait())
             nap = asyncio.ensure_future(self._clock.sleep(delay))
             try:
