@@ -8,11 +8,14 @@ import array
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+log = logging.getLogger("sampan.runtime")
 
 _INLINE_BYTES = 60 << 10
 _MOST_PACKET = 64 << 10
@@ -111,8 +114,9 @@ class ForkClient:
             connection.close()
             if connected is not None:
                 connected.cancel()
-                with contextlib.suppress(asyncio.CancelledError, ForkError):
-                    await connected
+                await asyncio.wait((connected,))  # unlike awaiting it, this lets our own cancellation through
+                if not connected.cancelled() and connected.exception() is not None:
+                    log.error("adoption failed error=%r", connected.exception())
             gone = ForkServerGone("the fork server went away before it answered")
             for queue in self._waiting.values():
                 queue.put_nowait(gone)

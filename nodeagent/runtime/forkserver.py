@@ -58,7 +58,8 @@ class Process:
         self.pid = pid
         self.pidfd = pidfd
         self.started = started
-        self.container = ""  # of an exec: whose
+        self.container = ""  # of an exec: whose; "sandbox" for the first process of a pod's PID namespace
+        self.cgroup = ""  # told back to whoever asks; nothing here depends on it
         self.connection: socket.socket | None = None  # of an exec: who asked
         self.oom_file = ""
         self.oom_before = 0
@@ -163,6 +164,8 @@ class ForkServer:
             process.procs_files = record.get("procs_files", [])
             process.kill_rest = record.get("kill_rest", False)
             process.user = record.get("user", [])
+            process.container = "sandbox" if record.get("sandbox") else ""
+            process.cgroup = record.get("cgroup", "")
             process.exit = record.get("exit")
             self.processes[process.name] = process
             if process.exit is None:
@@ -382,6 +385,7 @@ class ForkServer:
         finally:
             if enter is not None:
                 os.close(enter)
+        process.cgroup = request.get("cgroup", "")
         process.oom_file = request.get("oom_file", "")
         process.oom_before = oom_kills(process.oom_file) if process.oom_file else 0
         process.procs_files = request.get("procs_files", [])
@@ -520,7 +524,13 @@ class ForkServer:
         self.send(connection, {"seq": seq, "end": True})
 
     def described(self, process: Process) -> dict[str, Any]:
-        return {"name": process.name, "pid": process.pid, "user": process.user, "exit": process.exit}
+        return {
+            "name": process.name,
+            "pid": process.pid,
+            "user": process.user,
+            "cgroup": process.cgroup,
+            "exit": process.exit,
+        }
 
     def console(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
         """The master side of a container's terminal again; or, with a descriptor, take it back after a restart."""
@@ -647,6 +657,8 @@ class ForkServer:
                 "procs_files": process.procs_files,
                 "kill_rest": process.kill_rest,
                 "user": process.user,
+                "sandbox": process.container == "sandbox",
+                "cgroup": process.cgroup,
                 "exit": process.exit,
             },
         )

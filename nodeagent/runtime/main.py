@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from nodeagent.runtime.config import Config, ConfigError, read
 
 _MOST_MESSAGE_BYTES = 16 << 20
+_STOP_SECONDS = 4.5
 
 
 async def serve(config: Config) -> None:
@@ -61,10 +63,12 @@ async def serve(config: Config) -> None:
             os.chmod(config.socket, 0o600)
             log.info("serving socket=%s streaming=%s cgroups=%s", config.socket, sessions.base_url, runtime.cgroups.version)
             await stop
+            faulthandler.dump_traceback_later(_STOP_SECONDS, exit=True)  # containers need nothing of us to go on
             await streaming.stop()
             await server.stop(grace=1.0)
         await runtime.stop()
         connection.cancel()
+    faulthandler.cancel_dump_traceback_later()
     log.info("stopped")
 
 

@@ -168,6 +168,7 @@ def _target(path: str, *, directory: bool) -> int:
     if not path.startswith("/"):
         raise Failed("mount point", path, "must be an absolute path", errno.EINVAL)
     if not os.path.exists(path):
+        path = os.path.realpath(path)  # a symlink to nowhere: make what it means, still inside this root
         if directory:
             os.makedirs(path, 0o755, exist_ok=True)
         else:

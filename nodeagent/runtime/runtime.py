@@ -44,6 +44,7 @@ log = logging.getLogger("sampan.runtime")
 
 _KILL_SECONDS = 20.0
 _DRAIN_SECONDS = 10.0
+_DISCARD_TRIES, _DISCARD_SECONDS = 50, 0.1
 _EVENT_BACKLOG = 1000
 _UNKNOWN_EXIT = 255
 
@@ -122,8 +123,8 @@ class Runtime:
             if container is None or container.state.state == "exited":
                 for fd in answer.fds:
                     os.close(fd)
-                if container is None and not any(c.lock.locked() for c in self.containers.values()):
-                    await self._discard(name, running=answer.body["process"]["exit"] is None)
+                if container is None:
+                    self._spawn(self._discard(name, str(answer.body["process"]["cgroup"])))
                 continue
             await self._adopt_one(container, answer.body["process"], answer.fds)
         for container in list(self.containers.values()):
@@ -138,12 +139,17 @@ class Runtime:
                 sandbox.state.ready = False
                 sandbox.save()
 
-    async def _discard(self, name: str, *, running: bool) -> None:
+    async def _discard(self, name: str, cgroup: str) -> None:
+        """End a process that no record knows: its container's was damaged, or removed while we died."""
         log.warning("a process without a record is ended id=%s", name)
-        if running:
-            await self.forks.call("kill", id=name, signal=signal.SIGKILL)
-        else:
-            await self.forks.call("forget", id=name)
+        await self.forks.call("kill", id=name, signal=signal.SIGKILL)
+        for _ in range(_DISCARD_TRIES):
+            with contextlib.suppress(ForkError):
+                await self.forks.call("forget", id=name)
+                break
+            await asyncio.sleep(_DISCARD_SECONDS)
+        if cgroup:
+            await asyncio.to_thread(self._remove_cgroup, cgroup)
 
     async def _adopt_one(self, container: Container, process: dict[str, object], fds: list[int]) -> None:
         ended = process["exit"]
@@ -468,6 +474,7 @@ class Runtime:
             "id": container.id,
             "setup": setup,
             "process": state.process,
+            "cgroup": state.cgroup,
             "oom_file": self.cgroups.oom_file(state.cgroup),
             "procs_files": self.cgroups.procs_files(state.cgroup),
         }
@@ -642,17 +649,19 @@ class Runtime:
             await asyncio.to_thread(self._erase, container)
             self._tell(container.state.sandbox_id, cri.ContainerEventType.CONTAINER_DELETED_EVENT, container.id)
 
-    def _erase(self, container: Container) -> None:
+    def _remove_cgroup(self, cgroup: str) -> None:
         try:
-            self.cgroups.kill(container.state.cgroup)
+            self.cgroups.kill(cgroup)
             for _ in range(100):
-                if self.cgroups.remove(container.state.cgroup):
-                    break
+                if self.cgroups.remove(cgroup):
+                    return
                 time.sleep(0.02)  # in a thread of its own; the kernel lets a killed process go within milliseconds
-            else:
-                log.warning("cgroup is still in use cgroup=%s", container.state.cgroup)
+            log.warning("cgroup is still in use cgroup=%s", cgroup)
         except CgroupError as error:
-            log.warning("container %s: %s", container.id, error)
+            log.warning("cgroup is not removed: %s", error)
+
+    def _erase(self, container: Container) -> None:
+        self._remove_cgroup(container.state.cgroup)
         shutil.rmtree(container.directory, ignore_errors=True)
         self.images.unpin(container.state.image_id, f"container-{container.id}")
 
