@@ -23,8 +23,9 @@ from apiserver.http.request import Asked, understand
 from apiserver.http.response import compressed, of_error, respond
 from apiserver.kind import Answer, AnyKind, Attempt, Call, Context, Json, Subresource, User
 from apiserver.matching import Match, view
-from apiserver.negotiate import JSON, PLAIN, Form, encode, media_type, negotiate, unsupported
+from apiserver.negotiate import JSON, PLAIN, PROTOBUF, Form, encode, media_type, negotiate, unsupported
 from apiserver.patching import proposal
+from apiserver.protobuf import bodies as protobuf_bodies
 from apiserver.registry import storage_key, storage_name, storage_path
 from apiserver.ring import Item
 from apiserver.scale import SCALE, read_scale, scale_change, to_scale
@@ -197,6 +198,8 @@ class Request:
         """The decoded body, None when it is empty. Raises ApiError 400, 413, 415."""
         media = media_type(self.http.headers.get("Content-Type", ""))
         data = await self.read()
+        if media == PROTOBUF and data:
+            return protobuf_bodies.loads(data), None, []
         return loads(data, media) if data.strip() else (None, None, [])
 
     async def body(self) -> Body:

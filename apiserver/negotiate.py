@@ -78,8 +78,8 @@ def media_type(header: str) -> str:
     """The media type of a body, without parameters; JSON when none is given. Raises ApiError 415."""
     media = header.partition(";")[0].strip().lower() or JSON
     media = {"application/x-yaml": YAML, "text/json": JSON}.get(media, media)
-    if media not in (JSON, YAML):
-        raise unsupported(SERVED)
+    if media not in (JSON, YAML, PROTOBUF):
+        raise unsupported(f"{SERVED}, {PROTOBUF}")
     return media
 
 
