@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +33,7 @@ from nodeagent.network.dns.message import (
 from nodeagent.network.dns.server import DnsServer
 from nodeagent.network.dns.zone import zone_of
 from nodeagent.network.errors import NetworkError
+from nodeagent.network.namespaces import write_sysctl
 from nodeagent.network.node_network import NodeNetwork
 from nodeagent.network.rtnetlink import RouteSocket, delete_link
 from nodeagent.network.services.device import reconcile_device
@@ -273,6 +275,27 @@ def test_the_overlay_follows_nodes_and_repairs_itself(lab: Any, cluster: Any, ag
     eventually(lambda: not a.namespace.ping(b.ip, seconds=0.1))
     cluster.put("nodes", node_object(lab.nodes[1]))
     eventually(lambda: a.namespace.ping(b.ip, seconds=0.1))
+
+
+def test_a_strict_path_filter_of_the_machine_is_loosened_where_it_would_drop_answers(lab: Any, cluster: Any) -> None:
+    for _ in range(2):
+        node = lab.node()
+        for name in ("all", "eth0"):
+            node.namespace.run(partial(write_sysctl, f"net/ipv4/conf/{name}/rp_filter", "1"))
+        cluster.put("nodes", node_object(node))
+    made = [Agent(node, cluster) for node in lab.nodes]
+    try:
+        for agent in made:
+            agent.ready()
+        pod = lab.pod(lab.nodes[0], "n1-a")
+        lab.answer(pod.namespace, 8080, pod.name)
+        with lab.nodes[1].namespace.socket() as client:  # there by the overlay, back by the link
+            client.bind((lab.nodes[1].ip, 0))
+            client.connect((pod.ip, 8080))
+            assert client.recv(100) == b"n1-a 172.30.0.12"
+    finally:
+        for agent in made:
+            agent.stop()
 
 
 def test_lost_rules_are_put_back(lab: Any, cluster: Any, agents: Any) -> None:

@@ -82,6 +82,19 @@ def test_a_pod_sees_the_clients_address_unless_it_is_its_own(lab: Any, three: An
     assert a.namespace.ask_udp(VIP, 53) == f"{a.name} 10.244.1.1"
 
 
+def test_programs_of_a_node_come_from_the_bridge_to_which_all_nodes_know_the_way(lab: Any, three: Any) -> None:
+    lab.serve([SERVICE], {WEB: endpoints(three[0])})
+    assert lab.nodes[1].namespace.ask(VIP, 80) == "n1-a 10.244.2.1"
+    assert lab.nodes[0].namespace.ask(VIP, 80) == "n1-a 10.244.1.1"
+
+
+def test_a_cluster_address_can_be_used_from_outside_by_way_of_any_node(lab: Any, three: Any) -> None:
+    outsider = lab.machine("outsider", "172.30.0.200")
+    outsider_route(outsider, "10.96.0.0/16", lab.nodes[0].ip)
+    lab.serve([SERVICE], {WEB: endpoints(*three)})
+    assert set(answers(lambda: outsider.ask(VIP, 80))) == {pod.name for pod in three}
+
+
 def test_balance_is_fair(lab: Any, three: Any) -> None:
     client = lab.pod(lab.nodes[0], "client")
     lab.serve([SERVICE], {WEB: endpoints(*three)})
