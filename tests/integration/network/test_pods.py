@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -149,3 +152,20 @@ def test_sandboxes_without_a_pod_are_cleared_away(lab: Any) -> None:
         lab.pod(node, name)
     assert node.namespace.run(lambda: node.network.retain({"b"})) == ["a", "c"]
     assert set(node.network.allocations()) == {"b"}
+
+
+def test_pods_are_added_and_removed_at_once_by_many_threads(lab: Any) -> None:
+    node = lab.node()
+    node.namespace.run(node.network.remove_all)  # the bridge as well has to be made by one of them
+    pods = [lab.namespace(f"pod{number}") for number in range(16)]
+
+    def in_threads(call: Callable[[Any], Any]) -> list[Any]:
+        with ThreadPoolExecutor(8) as threads:
+            return list(threads.map(lambda pod: node.namespace.run(partial(call, pod)), pods))
+
+    made = in_threads(lambda pod: node.network.add(pod.name, pod.path, pod_cidr=node.pod_cidr))
+    assert len({address.ips for address in made}) == 16
+    assert pods[0].ping(made[15].ips[0])
+    in_threads(lambda pod: node.network.remove(pod.name))
+    assert node.network.allocations() == {}
+    assert {link.name for link in node.namespace.kernel.links()} == {"lo", "eth0", "sampan-pods"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -313,3 +315,27 @@ def test_remove_all_leaves_no_table(lab: Any, three: Any) -> None:
     for _ in range(2):
         node.services.table.remove_all()
     assert node.services.nftables.names("sampan") is None
+
+
+def test_the_kernel_takes_rules_for_every_protocol_and_policy(lab: Any) -> None:
+    node = lab.node()
+    ports = tuple(ServicePort(80, protocol, node_port=30080) for protocol in Protocol)
+    every = [Endpoint("10.244.1.2", 80, protocol=p.value, node=n) for p in Protocol for n in ("n1", "n2")]
+    many = [
+        Service("shop", f"s{number}", (f"10.96.3.{number}",), (f"198.51.100.{number}",), ports, *policies)
+        for number, policies in enumerate(product((0, 60), (False, True), (False, True)), 1)
+    ]
+    lab.serve(many, {service.key: every for service in many[1:]})
+    lab.serve(many[2:], {service.key: every[:3] for service in many})
+    assert node.services.table.check()
+    lab.serve([], {})
+    chains, tables = node.services.nftables.names("sampan")
+    assert not [name for name in (*chains, *tables) if "shop" in name]
+
+
+def test_a_table_of_another_version_is_replaced(lab: Any, three: Any) -> None:
+    node = lab.nodes[0]
+    old = "add table ip sampan; add map ip sampan services { type ipv4_addr : verdict; }; add chain ip sampan balance"
+    node.namespace.run(lambda: subprocess.run(["nft", old], check=True))
+    lab.serve([SERVICE], {WEB: endpoints(*three)})
+    assert node.namespace.ask(VIP, 80)
