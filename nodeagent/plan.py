@@ -369,8 +369,7 @@ def _running(pod: core_v1.Pod, seen: Observed, now: float) -> Plan:
     if not seen.volumes_ready and not work.held_back(VOLUME_FAILURE):
         work.add(MountVolumes())
     sandbox = seen.sandbox
-    lost = sandbox is None or not sandbox.ready or not (sandbox.ips or pod.spec.host_network)
-    if sandbox is None or lost:
+    if sandbox is None or not sandbox.ready:
         for container in seen.alive:
             if not any(key.startswith(f"kill:{container.id}:") for key in seen.busy):
                 work.add(KillContainer(container, KillReason.SANDBOX_LOST, spec_grace(pod)))

@@ -287,7 +287,7 @@ def _conditions(
     pod: core_v1.Pod, seen: Observed, reports: Mapping[str, core_v1.ContainerStatus], phase: str
 ) -> list[core_v1.PodCondition]:
     sandbox = seen.sandbox
-    sandboxed = sandbox is not None and sandbox.ready and bool(sandbox.ips or pod.spec.host_network)
+    sandboxed = sandbox is not None and sandbox.ready
     containers = _containers_ready(pod, reports, phase)
     return [
         core_v1.PodCondition(type="PodReadyToStartContainers", status="True" if sandboxed else "False"),
