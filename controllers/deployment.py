@@ -121,7 +121,11 @@ def plan(deployment: Deployment, owned: Sequence[ReplicaSet], pods: Sequence[Pod
             sizes = {_uid(sets.new): fence.replicas}
     else:
         grown = new_size(fence, sets.new, sets.old)
-        sizes = {_uid(sets.new): grown} if grown != _size(sets.new) else scale_down_old(fence, sets.new, sets.old)
+        if grown != _size(sets.new):
+            sizes = {_uid(sets.new): grown}
+        elif all(_is_observed(one) for one in sets.all):
+            # A report from before the last change of size may count pods that are going.
+            sizes = scale_down_old(fence, sets.new, sets.old)
     yield from _resize(deployment, sets, sizes, fence)
     status = judged(deployment, sets.new, sets.old, now)
     if not sizes and _is_complete(deployment, status):
@@ -131,6 +135,10 @@ def plan(deployment: Deployment, owned: Sequence[ReplicaSet], pods: Sequence[Pod
 
 def _size(rs: ReplicaSet) -> int:
     return 1 if rs.spec.replicas is None else rs.spec.replicas
+
+
+def _is_observed(rs: ReplicaSet) -> bool:
+    return (rs.status.observed_generation or 0) >= (rs.metadata.generation or 0)
 
 
 def _uid(rs: ReplicaSet) -> str:

@@ -97,7 +97,8 @@ async def lead(config: Config, client: Client, clock: Clock, queues: list[KeyQue
             return recorders[component]
 
         group.create_task(base.run(), name="caches")
-        await base.synced()
+        # Only the garbage collector looks at definitions, and a server without them has no custom resources.
+        await base.synced(but=(CUSTOM_RESOURCE_DEFINITIONS,))
         log.info("caches are filled", extra=fields(objects=_count(base)))
         loop = Loop(client, base, recorder, clock, queues)
         garbage = GarbageCollector(client, base, recorder("garbage-collector-controller"), clock)

@@ -34,6 +34,9 @@ def plan(rs: ReplicaSet, pods: Sequence[Pod], related: Sequence[Pod], now: datet
         elif surplus > 0:
             doomed = pods_.least_useful_first(active, related, now)[: min(surplus, BURST)]
             yield _deletion(rs, doomed, status, now)
+            # Whoever reads the status must not count on pods that have just been given up.
+            uids = {pod.metadata.uid for pod in doomed}
+            status = observed(rs, [pod for pod in pods if pod.metadata.uid not in uids], now)
     yield SetStatus(REPLICA_SETS, rs, status)
     wait = pods_.until_next_available(active, rs.spec.min_ready_seconds or 0, now)
     if wait is not None:

@@ -63,8 +63,8 @@ def size(rs: ReplicaSet) -> int:
 
 
 def available(rs: ReplicaSet) -> int:
-    """The available pods of a replica set, as it last reported."""
-    return rs.status.available_replicas or 0
+    """The available pods of a replica set, as it last reported; an old report may count pods it has given up since."""
+    return min(rs.status.available_replicas or 0, size(rs))
 
 
 def new_size(fence: Fence, new: ReplicaSet | None, old: Sequence[ReplicaSet]) -> int:

@@ -112,7 +112,9 @@ class Caches:
             for informer in self._informers.values():
                 group.create_task(informer.run(), name=f"informer {informer.resource.group_resource}")
 
-    async def synced(self) -> None:
-        """Wait until every informer has its first list."""
-        for informer in self._informers.values():
-            await informer.synced()
+    async def synced(self, *, but: Iterable[Resource[Any]] = ()) -> None:
+        """Wait until every informer has its first list, those of some resources excepted."""
+        excepted = set(but)
+        for resource, informer in self._informers.items():
+            if resource not in excepted:
+                await informer.synced()
