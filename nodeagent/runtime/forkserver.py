@@ -94,6 +94,16 @@ def start_time(pid: int) -> int:
         return 0
 
 
+def zombie_status(pid: int, started: int) -> int | None:
+    """The wait status of a process that has ended and is not reaped yet (proc(5), field 52 of stat), else None."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return int(fields[49]) if fields[0] in (b"Z", b"X") and int(fields[19]) == started else None
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def oom_kills(path: str) -> int:
     """How many processes the kernel has killed in a cgroup for want of memory (memory.events, memory.oom_control)."""
     try:
@@ -579,22 +589,19 @@ class ForkServer:
                 return False
             exited = result.si_code == os.CLD_EXITED
             status = result.si_status << 8 if exited else result.si_status & 0x7F
-        except ChildProcessError:  # not our child: an earlier fork server's, now reaped by the node's first process
-            status = sc.exit_status_of_orphan(process.pidfd)
-            if status is None and start_time(process.pid) == process.started:
-                return self.wait_for_reaper(process)
+        except ChildProcessError:  # an earlier fork server's child, and now the node's first process's
+            status = self.status_of_orphan(process)
         self.ended(process, status)
         return True
 
-    def wait_for_reaper(self, process: Process) -> bool:
-        """An orphan is a zombie until its new parent looks: its status is told after that, so look again a little on."""
-        for _ in range(20):
-            time.sleep(0.005)
+    def status_of_orphan(self, process: Process) -> int | None:
+        """How a process ended that is not ours to wait for: its pidfd knows once it is reaped, proc(5) until then."""
+        status = sc.exit_status_of_orphan(process.pidfd)
+        if status is None:
+            status = zombie_status(process.pid, process.started)
+        if status is None:  # reaped between the two looks
             status = sc.exit_status_of_orphan(process.pidfd)
-            if status is not None or start_time(process.pid) != process.started:
-                break
-        self.ended(process, status)
-        return True
+        return status
 
     def ended(self, process: Process, status: int | None) -> None:
         if process.pidfd >= 0:
