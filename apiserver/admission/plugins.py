@@ -1,4 +1,4 @@
-"""The admission plugins in the order in which they run: each mutates, then, after defaults and rules, each validates."""
+"""The admission plugins in the order in which they run: each mutates; after defaults and rules, each validates."""
 
 from __future__ import annotations
 

@@ -74,8 +74,6 @@ def validate_v1(event: EventV1) -> Iterator[FieldError]:
     subject = (event.regarding.namespace if event.regarding else None) or ""
     if subject and subject != (event.metadata.namespace or ""):
         yield FieldError.invalid("involvedObject.namespace", subject, "does not match event.namespace")
-    if event.event_time is None:
-        yield FieldError.required("eventTime")
     yield from check_new(
         ("reportingController", event.reporting_controller),
         ("note", event.note),
