@@ -95,7 +95,7 @@ class NodeNetwork:
         self._serial = 0
         self._table: ServiceTable | None = None
         self._checked_at = self._clock.monotonic()
-        self._udp: Targets = {}
+        self._udp: Targets | None = None  # None: whatever flows a predecessor left have to be looked at
         self._ready = asyncio.Event()
         self._kernel: ThreadPoolExecutor | None = None
 
@@ -278,7 +278,7 @@ class NodeNetwork:
             self._table.check()
             self._checked_at = self._clock.monotonic()
         changes += self._table.apply(wanted.ruleset)
-        targets = stale_targets(self._udp, wanted.udp)
+        targets = wanted.udp if self._udp is None else stale_targets(self._udp, wanted.udp)
         self._udp = wanted.udp
         if targets:
             forget_stale(targets, (self.config.node_address,))

@@ -157,7 +157,7 @@ def service_object(name: str, ip: str, **spec: Any) -> Service:
     )
 
 
-def slice_object(service: str, *pods: Any, **conditions: bool) -> EndpointSlice:
+def slice_object(service: str, *pods: Any, protocol: str = "TCP", **conditions: bool) -> EndpointSlice:
     return EndpointSlice.from_json(
         {
             "metadata": {
@@ -166,7 +166,7 @@ def slice_object(service: str, *pods: Any, **conditions: bool) -> EndpointSlice:
                 "labels": {"kubernetes.io/service-name": service},
             },
             "addressType": "IPv4",
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "ports": [{"name": "http", "port": 8080, "protocol": protocol}],
             "endpoints": [
                 {
                     "addresses": [pod.ip],
@@ -326,6 +326,26 @@ def test_a_killed_agent_leaves_connections_alone_and_its_successor_changes_nothi
         assert client.namespace.ask("10.96.7.7", 80) == f"n1-a {client.ip}"
     finally:
         again.stop()
+
+
+def test_udp_flows_whose_endpoint_went_while_no_agent_ran_are_forgotten(lab: Any, cluster: Any, agents: Any) -> None:
+    pods = [lab.pod(lab.nodes[0], f"n1-{letter}") for letter in "ab"]
+    for pod in pods:
+        lab.answer(pod.namespace, 8080, pod.name)
+    client = lab.pod(lab.nodes[1], "n2-a").namespace
+    ports = [{"name": "http", "port": 80, "protocol": "UDP"}]
+    cluster.put("services", service_object("web", "10.96.7.7", ports=ports))
+    cluster.put("slices", slice_object("web", pods[0], protocol="UDP"))
+    with client.socket(socket.SOCK_DGRAM) as own:
+        eventually(lambda: client.ask_udp("10.96.7.7", 80, client=own, seconds=0.2).startswith("n1-a "))
+        agents[1].stop()
+        cluster.put("slices", slice_object("web", pods[1], protocol="UDP"))
+        assert client.ask_udp("10.96.7.7", 80, client=own).startswith("n1-a ")
+        again = Agent(lab.nodes[1], cluster)
+        try:
+            eventually(lambda: client.ask_udp("10.96.7.7", 80, client=own, seconds=0.2).startswith("n1-b "))
+        finally:
+            again.stop()
 
 
 def test_a_node_without_a_range_says_so_and_gets_ready_with_one(lab: Any, cluster: Any) -> None:
