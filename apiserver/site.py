@@ -23,6 +23,7 @@ from apiserver.http.request import Asked
 from apiserver.http.response import respond
 from apiserver.kind import Admission, AnyKind, Kind, User
 from apiserver.nodes.proxy import NodeProxy, kubelet_tls
+from apiserver.openapi.documents import Documents
 from apiserver.pages import SitePages
 from apiserver.registry import Registry
 from apiserver.startup import bootstrap
@@ -73,6 +74,9 @@ class Site:
         self._bootstrapped = False
         self.pages.ready["bootstrap"] = self._bootstrap_check
         self._add_kinds()
+        documents = Documents(self.registry)
+        self.pages.add("/openapi/v3", documents.page_v3, below=True)
+        self.pages.add("/openapi/v2", documents.page_v2)
 
     def _add_kinds(self) -> None:
         for kind in access_reviews.kinds(self.authorize):
