@@ -1,6 +1,6 @@
 """Which API server to talk to, and as whom: one context of a kubeconfig, or a pod's service account.
 
-Importing this costs almost nothing; yaml and ssl are loaded only when they are needed.
+What it comes to is a Target (sampan.target); yaml is loaded only when it is needed.
 Source: client-go's documented rules ("Organizing Cluster Access Using kubeconfig Files"): $KUBECONFIG is a list of
 files whose first mention of a name wins, else ~/.kube/config; relative paths are relative to the file that has them.
 """
@@ -11,88 +11,14 @@ import base64
 import binascii
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sampan.errors import SampanError
-
-if TYPE_CHECKING:
-    import ssl
+from sampan.target import KubeconfigError as KubeconfigError
+from sampan.target import Target as Target
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 UNSUPPORTED_USER_FIELDS = ("exec", "auth-provider", "username", "password")
-
-
-class KubeconfigError(SampanError):
-    """A kubeconfig is missing or says something that can't be used. The text names the file and the remedy."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """Everything needed to call one API server. PEM data is inline; `token_file` is read again as it changes."""
-
-    server: str
-    context: str = ""
-    cluster: str = ""
-    user: str = ""
-    namespace: str = "default"
-    ca: bytes | None = None
-    client_certificate: bytes | None = None
-    client_key: bytes | None = None
-    token: str = ""
-    token_file: str = ""
-    tls_server_name: str = ""
-    insecure_skip_tls_verify: bool = False
-    impersonate: str = ""
-    impersonate_groups: tuple[str, ...] = ()
-
-    def headers(self) -> dict[str, str]:
-        """The headers that say who calls, `Impersonate-Group` excepted because it may repeat."""
-        token = self.token
-        if not token and self.token_file:
-            token = Path(self.token_file).read_text().strip()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if self.impersonate:
-            headers["Impersonate-User"] = self.impersonate
-        return headers
-
-    def ssl_context(self) -> ssl.SSLContext | None:
-        """The TLS settings, or None for a plain `http://` server. Raises KubeconfigError for unusable PEM data."""
-        if not self.server.startswith("https://"):
-            return None
-        import ssl
-
-        context = ssl.create_default_context(cadata=self.ca.decode("ascii") if self.ca else None)
-        if self.insecure_skip_tls_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.client_certificate and self.client_key:
-            with _file_of(self.client_certificate + b"\n" + self.client_key) as path:
-                try:
-                    context.load_cert_chain(path)
-                except ssl.SSLError as error:
-                    raise KubeconfigError(
-                        f"user {self.user!r}: the client certificate and key are not a usable pair ({error}); "
-                        "check client-certificate and client-key"
-                    ) from error
-        return context
-
-
-class _file_of:  # noqa: N801 - reads as a function
-    """Bytes as a path, for an API that only reads files. They never touch a disk."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def __enter__(self) -> str:
-        self._fd = os.memfd_create("pem", os.MFD_CLOEXEC)
-        with os.fdopen(os.dup(self._fd), "wb") as stream:
-            stream.write(self._data)
-        return f"/proc/self/fd/{self._fd}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
 
 
 def files(path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> list[Path]:
