@@ -1,12 +1,12 @@
 """The runtime's own errors. server.py makes each a gRPC status, launch.py lets them through.
 
-    RuntimeFault
-    ├── NotFound         what was named is not there
-    ├── AlreadyThere     its name is taken
-    ├── Invalid          the request makes no sense: the caller must change it
-    ├── Precondition     not in this state
-    ├── Unsupported      understood, and not offered here
-    └── TookTooLong      a command did not end in its time
+RuntimeFault
+├── NotFound         what was named is not there
+├── AlreadyThere     its name is taken
+├── Invalid          the request makes no sense: the caller must change it
+├── Precondition     not in this state
+├── Unsupported      understood, and not offered here
+└── TookTooLong      a command did not end in its time
 """
 
 

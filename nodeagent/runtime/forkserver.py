@@ -45,8 +45,8 @@ _UNKNOWN_EXIT = 255
 
 # The first process of a pod's shared PID namespace has only to be there: with SIGCHLD ignored the kernel reaps for it.
 _PAUSE_CODE = {
-    "x86_64": (62, bytes.fromhex("b822000000" "0f05" "ebf7")),  # 1: pause(); jmp 1b
-    "aarch64": (183, bytes.fromhex("000080d2" "010080d2" "020080d2" "030080d2" "280980d2" "010000d4" "faffff17")),
+    "x86_64": (62, bytes.fromhex("b8220000000f05ebf7")),  # 1: pause(); jmp 1b
+    "aarch64": (183, bytes.fromhex("000080d2010080d2020080d2030080d2280980d2010000d4faffff17")),
 }
 
 
@@ -134,7 +134,12 @@ def write_durably(path: str, value: dict[str, Any]) -> None:
 
 
 def _safe_name(value: Any) -> str:
-    if not isinstance(value, str) or not value or len(value) > 128 or not value.replace("-", "").replace("_", "").isalnum():
+    if (
+        not isinstance(value, str)
+        or not value
+        or len(value) > 128
+        or not value.replace("-", "").replace("_", "").isalnum()
+    ):
         raise Failed("request", repr(value), "is no name: letters, digits, - and _ only")
     return value
 
@@ -320,7 +325,9 @@ class ForkServer:
         shm = request.get("shm")
         if shm:
             os.makedirs(shm, 0o755, exist_ok=True)
-            sc.mount("shm", shm, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC, f"mode=1777,size={request['shm_bytes']}")
+            sc.mount(
+                "shm", shm, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC, f"mode=1777,size={request['shm_bytes']}"
+            )
         self.send(connection, {"seq": seq, "warnings": scene.warnings})
 
     def in_sandbox(self, request: dict[str, Any], report: socket.socket, stays: bool) -> None:

@@ -34,8 +34,6 @@ Output = Callable[[str, bytes], Awaitable[None] | None]
 """Called with ("stdout" | "stderr", some bytes) as they come; awaited if it returns an awaitable (backpressure)."""
 
 
-
-
 class LaunchError(RuntimeFault):
     """The command could not be started: the operation, its path and the kernel's reason."""
 
@@ -159,7 +157,7 @@ async def _fork_server(on_exit: Callable[[str, Ended], None]) -> AsyncIterator[F
     directory = tempfile.mkdtemp(prefix="sampan-run-")
     script = Path(__file__).with_name("forkserver.py")
     command = [sys.executable, "-I", "-S", str(script), "--socket", f"{directory}/socket", "--state-dir", directory]
-    process = subprocess.Popen([*command, "--with-parent", "yes"], stdin=subprocess.DEVNULL)
+    process = _popen([*command, "--with-parent", "yes"])
     forks = ForkClient(f"{directory}/socket", on_exit=on_exit)
     connection = asyncio.ensure_future(forks.run())
     try:
@@ -171,6 +169,10 @@ async def _fork_server(on_exit: Callable[[str, Ended], None]) -> AsyncIterator[F
         process.kill()
         await asyncio.shield(asyncio.to_thread(process.wait))
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _popen(command: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
 
 async def _copy(stream: str, reader: Reader, output: Output | None) -> None:

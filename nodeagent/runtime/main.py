@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from nodeagent.runtime.config import Config, ConfigError, read
 
@@ -52,16 +53,17 @@ async def serve(config: Config) -> None:
                 ("grpc.max_send_message_length", _MOST_MESSAGE_BYTES),
             )
             server = grpc.aio.server(options=options)
-            api_pb2_grpc.add_RuntimeServiceServicer_to_server(
-                RuntimeService(runtime, sessions, Stats(runtime)), server
-            )
-            api_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(runtime), server)
+            services: Any = api_pb2_grpc  # what grpcio-tools writes has no types
+            services.add_RuntimeServiceServicer_to_server(RuntimeService(runtime, sessions, Stats(runtime)), server)
+            services.add_ImageServiceServicer_to_server(ImageService(runtime), server)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(config.socket)
             server.add_insecure_port(f"unix:{config.socket}")
             await server.start()
             os.chmod(config.socket, 0o600)
-            log.info("serving socket=%s streaming=%s cgroups=%s", config.socket, sessions.base_url, runtime.cgroups.version)
+            log.info(
+                "serving socket=%s streaming=%s cgroups=%s", config.socket, sessions.base_url, runtime.cgroups.version
+            )
             await stop
             faulthandler.dump_traceback_later(_STOP_SECONDS, exit=True)  # containers need nothing of us to go on
             await streaming.stop()

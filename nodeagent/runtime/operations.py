@@ -219,7 +219,9 @@ def mount(scene: Scene, target: str, fstype: str, flags: Sequence[str] = (), dat
     sc.mount(source or fstype, target, fstype, bits, data)
 
 
-def try_mount(scene: Scene, target: str, fstype: str, flags: Sequence[str] = (), data: str = "", source: str = "") -> None:
+def try_mount(
+    scene: Scene, target: str, fstype: str, flags: Sequence[str] = (), data: str = "", source: str = ""
+) -> None:
     """As mount, but a refusal is a warning."""
     try:
         mount(scene, target, fstype, flags, data, source)

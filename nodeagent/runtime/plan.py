@@ -79,10 +79,8 @@ class DeviceNode:
 
 def command_of(config: cri.ContainerConfig, image: ImageSettings) -> list[str]:
     """The command line: Kubernetes' command replaces the image's entrypoint and with it the image's cmd."""
-    if config.command:
-        argv = [*config.command, *config.args]
-    else:
-        argv = [*image.entrypoint, *(config.args or image.cmd)]
+    of_image = [*image.entrypoint, *(config.args or image.cmd)]
+    argv = [*config.command, *config.args] if config.command else of_image
     if not argv:
         raise Invalid("no command is given: neither the container nor its image names one")
     if any("\0" in word for word in argv):
@@ -157,9 +155,9 @@ def capabilities_of(security: cri.LinuxContainerSecurityContext) -> tuple[frozen
     everything_dropped = any(name.upper() in ("ALL", "CAP_ALL") for name in wish.drop_capabilities)
     everything_added = any(name.upper() in ("ALL", "CAP_ALL") for name in wish.add_capabilities)
     if everything_dropped:
-        held = added
+        held = frozenset(added)
     elif everything_added:
-        held = added - dropped
+        held = frozenset(added - dropped)
     else:
         held = (defaults.DEFAULT_CAPABILITIES | added) - dropped
     return frozenset(held), frozenset(ambient & held)
@@ -286,7 +284,10 @@ def setup_of(
         ["join_cgroups", list(procs_files)],
         ["oom_score_adj", config.linux.resources.oom_score_adj],
         ["new_namespaces", sc.CLONE_NEWCGROUP],
-        ["join_namespaces", [[sandbox.namespaces[kind], flag] for kind, flag in _KINDS.items() if kind in sandbox.namespaces]],
+        [
+            "join_namespaces",
+            [[sandbox.namespaces[kind], flag] for kind, flag in _KINDS.items() if kind in sandbox.namespaces],
+        ],
     ]
     for index, mount in enumerate(mounts):
         if mount.HasField("image"):
@@ -303,7 +304,9 @@ def setup_of(
     if "ipc" not in sandbox.namespaces or sandbox.shm:
         setup.append(["attach", "/dev/shm", "shm", sc.MOUNT_ATTR_NOSUID | sc.MOUNT_ATTR_NODEV | sc.MOUNT_ATTR_NOEXEC])
     else:
-        setup.append(["mount", "/dev/shm", "tmpfs", ["nosuid", "nodev", "noexec"], f"mode=1777,size={defaults.SHM_BYTES}"])
+        setup.append(
+            ["mount", "/dev/shm", "tmpfs", ["nosuid", "nodev", "noexec"], f"mode=1777,size={defaults.SHM_BYTES}"]
+        )
     setup += [["node", n.path, n.kind, n.major, n.minor, n.mode, n.uid, n.gid] for n in nodes]
     for index, mount in enumerate(mounts):
         if mount.HasField("image"):
@@ -438,5 +441,11 @@ def device_node(path: str, status: Any) -> DeviceNode:
     else:
         raise Invalid(f"device {path}: is not a device")
     return DeviceNode(
-        path, kind, os.major(status.st_rdev), os.minor(status.st_rdev), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+        path,
+        kind,
+        os.major(status.st_rdev),
+        os.minor(status.st_rdev),
+        stat.S_IMODE(status.st_mode),
+        status.st_uid,
+        status.st_gid,
     )

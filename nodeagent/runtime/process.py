@@ -46,7 +46,11 @@ def open_terminal(size: tuple[int, int] | None) -> tuple[int, int]:
     """
     master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
     status = os.fstat(master)
-    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX or sc.filesystem_type(master) != sc.DEVPTS_SUPER_MAGIC:
+    if (
+        not stat.S_ISCHR(status.st_mode)
+        or status.st_rdev != _PTMX
+        or sc.filesystem_type(master) != sc.DEVPTS_SUPER_MAGIC
+    ):
         raise Failed("open a terminal", "/dev/pts/ptmx", "is not the kernel's terminal multiplexer")
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)

@@ -16,7 +16,7 @@ import shutil
 import signal
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,9 +65,7 @@ class Runtime:
         self.containers: dict[str, Container] = {}
         self.copiers: dict[str, LogCopier] = {}
         self.pod_cidr = ""
-        self.forks = ForkClient(
-            str(config.forkserver_socket), on_exit=self._exited_event, on_connected=self._reconcile
-        )
+        self.forks = ForkClient(str(config.forkserver_socket), on_exit=self._exited_event, on_connected=self._reconcile)
         self._adopted = asyncio.Event()
         self._listeners: set[asyncio.Queue[Event | None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -204,7 +202,7 @@ class Runtime:
         for container in self.containers.values():
             container.close()
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -392,7 +390,9 @@ class Runtime:
         )
         container = Container(id, directory, config, state)
         if container.key in {other.key for other in self.containers.values()} | self._names:
-            raise AlreadyThere(f"a container {config.metadata.name} (attempt {config.metadata.attempt}) is there already")
+            raise AlreadyThere(
+                f"a container {config.metadata.name} (attempt {config.metadata.attempt}) is there already"
+            )
         security = config.linux.security_context
         if security.apparmor.profile_type == cri.SecurityProfile.ProfileType.Localhost:
             raise Invalid(f"AppArmor profile {security.apparmor.localhost_ref!r}: this runtime has no AppArmor")
@@ -505,7 +505,7 @@ class Runtime:
         )
 
     def _stdio(self, container: Container) -> list[int]:
-        """What becomes the container's 0, 1 and 2. It holds its output's FIFOs open both ways: no reader, no SIGPIPE."""
+        """What becomes the container's 0, 1 and 2. It holds its FIFOs open both ways: no reader, no SIGPIPE."""
         if container.config.tty:
             return []
         fds: list[int] = []
@@ -756,6 +756,9 @@ def _all_devices() -> list[plan.DeviceNode]:
             path = os.path.join(folder, name)
             with contextlib.suppress(OSError, Invalid):
                 status = os.lstat(path)
-                if (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)) and path not in ("/dev/console", "/dev/ptmx"):
+                if (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)) and path not in (
+                    "/dev/console",
+                    "/dev/ptmx",
+                ):
                     found.append(plan.device_node(path, status))
     return found

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -25,7 +25,7 @@ from sampan.cri import api_pb2_grpc
 log = logging.getLogger("sampan.runtime")
 
 VERSION = "0.1.0"
-_Context = grpc.aio.ServicerContext
+Context: TypeAlias = grpc.aio.ServicerContext
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 
@@ -46,12 +46,12 @@ def code_of(error: Exception) -> grpc.StatusCode:
 
 
 def answers(
-    method: Callable[[Any, _Request, _Context], Awaitable[_Response]],
-) -> Callable[[Any, _Request, _Context], Awaitable[_Response]]:
+    method: Callable[[Any, _Request, Context], Awaitable[_Response]],
+) -> Callable[[Any, _Request, Context], Awaitable[_Response]]:
     """The edge of a unary call: our errors become a status, a bug is logged whole and told as INTERNAL."""
 
     @functools.wraps(method)
-    async def call(self: Any, request: _Request, context: _Context) -> _Response:
+    async def call(self: Any, request: _Request, context: Context) -> _Response:
         try:
             return await method(self, request, context)
         except (errors.RuntimeFault, ForkError, ImageError) as error:
@@ -76,13 +76,13 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
         self._stats = stats
 
     @answers
-    async def Version(self, request: cri.VersionRequest, context: _Context) -> cri.VersionResponse:  # noqa: N802
+    async def Version(self, request: cri.VersionRequest, context: Context) -> cri.VersionResponse:  # noqa: N802
         return cri.VersionResponse(
             version="0.1.0", runtime_name="sampan", runtime_version=VERSION, runtime_api_version="v1"
         )
 
     @answers
-    async def Status(self, request: cri.StatusRequest, context: _Context) -> cri.StatusResponse:  # noqa: N802
+    async def Status(self, request: cri.StatusRequest, context: Context) -> cri.StatusResponse:  # noqa: N802
         connected = self._runtime.forks.connected
         ready = cri.RuntimeCondition(type="RuntimeReady", status=connected)
         if not connected:
@@ -112,14 +112,14 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def RuntimeConfig(  # noqa: N802
-        self, request: cri.RuntimeConfigRequest, context: _Context
+        self, request: cri.RuntimeConfigRequest, context: Context
     ) -> cri.RuntimeConfigResponse:
         linux = cri.LinuxRuntimeConfiguration(cgroup_driver=cri.CgroupDriver.CGROUPFS)
         return cri.RuntimeConfigResponse(linux=linux)
 
     @answers
     async def UpdateRuntimeConfig(  # noqa: N802
-        self, request: cri.UpdateRuntimeConfigRequest, context: _Context
+        self, request: cri.UpdateRuntimeConfigRequest, context: Context
     ) -> cri.UpdateRuntimeConfigResponse:
         self._runtime.set_pod_cidr(request.runtime_config.network_config.pod_cidr)
         return cri.UpdateRuntimeConfigResponse()
@@ -128,28 +128,28 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def RunPodSandbox(  # noqa: N802
-        self, request: cri.RunPodSandboxRequest, context: _Context
+        self, request: cri.RunPodSandboxRequest, context: Context
     ) -> cri.RunPodSandboxResponse:
         id = await self._runtime.run_sandbox(request.config, request.runtime_handler)
         return cri.RunPodSandboxResponse(pod_sandbox_id=id)
 
     @answers
     async def StopPodSandbox(  # noqa: N802
-        self, request: cri.StopPodSandboxRequest, context: _Context
+        self, request: cri.StopPodSandboxRequest, context: Context
     ) -> cri.StopPodSandboxResponse:
         await self._runtime.stop_sandbox(request.pod_sandbox_id)
         return cri.StopPodSandboxResponse()
 
     @answers
     async def RemovePodSandbox(  # noqa: N802
-        self, request: cri.RemovePodSandboxRequest, context: _Context
+        self, request: cri.RemovePodSandboxRequest, context: Context
     ) -> cri.RemovePodSandboxResponse:
         await self._runtime.remove_sandbox(request.pod_sandbox_id)
         return cri.RemovePodSandboxResponse()
 
     @answers
     async def PodSandboxStatus(  # noqa: N802
-        self, request: cri.PodSandboxStatusRequest, context: _Context
+        self, request: cri.PodSandboxStatusRequest, context: Context
     ) -> cri.PodSandboxStatusResponse:
         sandbox = self._runtime.sandbox(request.pod_sandbox_id)
         response = cri.PodSandboxStatusResponse(
@@ -163,7 +163,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def ListPodSandbox(  # noqa: N802
-        self, request: cri.ListPodSandboxRequest, context: _Context
+        self, request: cri.ListPodSandboxRequest, context: Context
     ) -> cri.ListPodSandboxResponse:
         wanted = request.filter
         return cri.ListPodSandboxResponse(
@@ -178,7 +178,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def UpdatePodSandboxResources(  # noqa: N802
-        self, request: cri.UpdatePodSandboxResourcesRequest, context: _Context
+        self, request: cri.UpdatePodSandboxResourcesRequest, context: Context
     ) -> cri.UpdatePodSandboxResourcesResponse:
         self._runtime.sandbox(request.pod_sandbox_id)  # the pod's cgroup is the agent's, who has resized it already
         return cri.UpdatePodSandboxResourcesResponse()
@@ -187,21 +187,21 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def CreateContainer(  # noqa: N802
-        self, request: cri.CreateContainerRequest, context: _Context
+        self, request: cri.CreateContainerRequest, context: Context
     ) -> cri.CreateContainerResponse:
         id = await self._runtime.create_container(request.pod_sandbox_id, request.config, request.sandbox_config)
         return cri.CreateContainerResponse(container_id=id)
 
     @answers
     async def StartContainer(  # noqa: N802
-        self, request: cri.StartContainerRequest, context: _Context
+        self, request: cri.StartContainerRequest, context: Context
     ) -> cri.StartContainerResponse:
         await self._runtime.start_container(self._runtime.container(request.container_id))
         return cri.StartContainerResponse()
 
     @answers
     async def StopContainer(  # noqa: N802
-        self, request: cri.StopContainerRequest, context: _Context
+        self, request: cri.StopContainerRequest, context: Context
     ) -> cri.StopContainerResponse:
         try:
             container = self._runtime.container(request.container_id)
@@ -212,7 +212,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def RemoveContainer(  # noqa: N802
-        self, request: cri.RemoveContainerRequest, context: _Context
+        self, request: cri.RemoveContainerRequest, context: Context
     ) -> cri.RemoveContainerResponse:
         try:
             container = self._runtime.container(request.container_id)
@@ -223,7 +223,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def ListContainers(  # noqa: N802
-        self, request: cri.ListContainersRequest, context: _Context
+        self, request: cri.ListContainersRequest, context: Context
     ) -> cri.ListContainersResponse:
         wanted = request.filter
         return cri.ListContainersResponse(
@@ -239,7 +239,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def ContainerStatus(  # noqa: N802
-        self, request: cri.ContainerStatusRequest, context: _Context
+        self, request: cri.ContainerStatusRequest, context: Context
     ) -> cri.ContainerStatusResponse:
         container = self._runtime.container(request.container_id)
         response = cri.ContainerStatusResponse(status=views.container_status(container))
@@ -251,7 +251,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def UpdateContainerResources(  # noqa: N802
-        self, request: cri.UpdateContainerResourcesRequest, context: _Context
+        self, request: cri.UpdateContainerResourcesRequest, context: Context
     ) -> cri.UpdateContainerResourcesResponse:
         container = self._runtime.container(request.container_id)
         self._runtime.update_resources(container, request.linux)
@@ -259,7 +259,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def ReopenContainerLog(  # noqa: N802
-        self, request: cri.ReopenContainerLogRequest, context: _Context
+        self, request: cri.ReopenContainerLogRequest, context: Context
     ) -> cri.ReopenContainerLogResponse:
         self._runtime.reopen_log(self._runtime.container(request.container_id))
         return cri.ReopenContainerLogResponse()
@@ -267,24 +267,24 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     # Sessions
 
     @answers
-    async def ExecSync(self, request: cri.ExecSyncRequest, context: _Context) -> cri.ExecSyncResponse:  # noqa: N802
+    async def ExecSync(self, request: cri.ExecSyncRequest, context: Context) -> cri.ExecSyncResponse:  # noqa: N802
         container = self._runtime.container(request.container_id)
         result = await self._sessions.exec_sync(container, list(request.cmd), request.timeout)
         return cri.ExecSyncResponse(stdout=result.stdout, stderr=result.stderr, exit_code=result.code)
 
     @answers
-    async def Exec(self, request: cri.ExecRequest, context: _Context) -> cri.ExecResponse:  # noqa: N802
+    async def Exec(self, request: cri.ExecRequest, context: Context) -> cri.ExecResponse:  # noqa: N802
         container = self._runtime.container(request.container_id)
         return cri.ExecResponse(url=self._sessions.exec_url(container, request))
 
     @answers
-    async def Attach(self, request: cri.AttachRequest, context: _Context) -> cri.AttachResponse:  # noqa: N802
+    async def Attach(self, request: cri.AttachRequest, context: Context) -> cri.AttachResponse:  # noqa: N802
         container = self._runtime.container(request.container_id)
         return cri.AttachResponse(url=self._sessions.attach_url(container, request))
 
     @answers
     async def PortForward(  # noqa: N802
-        self, request: cri.PortForwardRequest, context: _Context
+        self, request: cri.PortForwardRequest, context: Context
     ) -> cri.PortForwardResponse:
         sandbox = self._runtime.sandbox(request.pod_sandbox_id)
         return cri.PortForwardResponse(url=self._sessions.port_forward_url(sandbox, list(request.port)))
@@ -293,14 +293,14 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def ContainerStats(  # noqa: N802
-        self, request: cri.ContainerStatsRequest, context: _Context
+        self, request: cri.ContainerStatsRequest, context: Context
     ) -> cri.ContainerStatsResponse:
         container = self._runtime.container(request.container_id)
         return cri.ContainerStatsResponse(stats=await self._stats.container(container))
 
     @answers
     async def ListContainerStats(  # noqa: N802
-        self, request: cri.ListContainerStatsRequest, context: _Context
+        self, request: cri.ListContainerStatsRequest, context: Context
     ) -> cri.ListContainerStatsResponse:
         wanted = request.filter
         chosen = [
@@ -315,14 +315,14 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @answers
     async def PodSandboxStats(  # noqa: N802
-        self, request: cri.PodSandboxStatsRequest, context: _Context
+        self, request: cri.PodSandboxStatsRequest, context: Context
     ) -> cri.PodSandboxStatsResponse:
         sandbox = self._runtime.sandbox(request.pod_sandbox_id)
         return cri.PodSandboxStatsResponse(stats=await self._stats.sandbox(sandbox))
 
     @answers
     async def ListPodSandboxStats(  # noqa: N802
-        self, request: cri.ListPodSandboxStatsRequest, context: _Context
+        self, request: cri.ListPodSandboxStatsRequest, context: Context
     ) -> cri.ListPodSandboxStatsResponse:
         wanted = request.filter
         chosen = [
@@ -337,7 +337,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     # Events
 
     async def GetContainerEvents(  # noqa: N802
-        self, request: cri.GetEventsRequest, context: _Context
+        self, request: cri.GetEventsRequest, context: Context
     ) -> AsyncIterator[cri.ContainerEventResponse]:
         queue = self._runtime.subscribe()
         try:
@@ -361,7 +361,7 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
         self._runtime = runtime
 
     @answers
-    async def ListImages(self, request: cri.ListImagesRequest, context: _Context) -> cri.ListImagesResponse:  # noqa: N802
+    async def ListImages(self, request: cri.ListImagesRequest, context: Context) -> cri.ListImagesResponse:  # noqa: N802
         if request.filter.image.image:
             image = self._runtime.images.resolve(request.filter.image.image)
             return cri.ListImagesResponse(images=[views.image_view(image)] if image else [])
@@ -369,7 +369,7 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
 
     @answers
     async def ImageStatus(  # noqa: N802
-        self, request: cri.ImageStatusRequest, context: _Context
+        self, request: cri.ImageStatusRequest, context: Context
     ) -> cri.ImageStatusResponse:
         if not request.image.image:
             raise errors.Invalid("the image's name is empty")
@@ -377,7 +377,7 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
         return cri.ImageStatusResponse(image=views.image_view(image) if image else None)
 
     @answers
-    async def PullImage(self, request: cri.PullImageRequest, context: _Context) -> cri.PullImageResponse:  # noqa: N802
+    async def PullImage(self, request: cri.PullImageRequest, context: Context) -> cri.PullImageResponse:  # noqa: N802
         from nodeagent.runtime.images.auth import Credentials
 
         wish = request.auth
@@ -395,7 +395,7 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
 
     @answers
     async def RemoveImage(  # noqa: N802
-        self, request: cri.RemoveImageRequest, context: _Context
+        self, request: cri.RemoveImageRequest, context: Context
     ) -> cri.RemoveImageResponse:
         image = self._runtime.images.resolve(request.image.image)
         if image is not None:
@@ -404,7 +404,7 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
 
     @answers
     async def ImageFsInfo(  # noqa: N802
-        self, request: cri.ImageFsInfoRequest, context: _Context
+        self, request: cri.ImageFsInfoRequest, context: Context
     ) -> cri.ImageFsInfoResponse:
         used, inodes = self._runtime.images.usage()
         usage = cri.FilesystemUsage(

@@ -162,7 +162,8 @@ class Sessions:
         """Run a command to its end. Output beyond 16 MiB a stream is thrown away. Raises TookTooLong."""
         process = await self.start_exec(container, argv)
         try:
-            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
             out, err = bytearray(), bytearray()
             readers = [
                 asyncio.ensure_future(_collect(process.stdout, out)),

@@ -88,7 +88,16 @@ def attach(directory: str, program: bytes) -> None:
     code = ctypes.create_string_buffer(program, len(program))
     text = ctypes.create_string_buffer(b"Apache-2.0")
     load = struct.pack(
-        "=IIQQIIQII", _TYPE_CGROUP_DEVICE, len(program) // 8, ctypes.addressof(code), ctypes.addressof(text), 0, 0, 0, 0, 0
+        "=IIQQIIQII",
+        _TYPE_CGROUP_DEVICE,
+        len(program) // 8,
+        ctypes.addressof(code),
+        ctypes.addressof(text),
+        0,
+        0,
+        0,
+        0,
+        0,
     ).ljust(128, b"\0")
     loaded = sc.bpf(_PROG_LOAD, load)
     try:

@@ -139,7 +139,8 @@ class CgroupsV1:
         directories = [files.below(mount, path) for mount in self._roots]
         if keep_if_used and any(files.pids(folder) for top in directories for folder in files.tree(top)):
             return False
-        return all([files.remove_tree(directory) for directory in directories])
+        removed = [files.remove_tree(directory) for directory in directories]  # all, even after one that fails
+        return all(removed)
 
 
 def _pids(most: int) -> str:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from nodeagent.runtime import syscalls as sc
@@ -121,7 +121,7 @@ async def _open(
     sandbox: Sandbox,
     connection: SpdyConnection,
     stream: int,
-    headers: "spdy.Mapping[str, str]",
+    headers: Mapping[str, str],
     pairs: dict[str, _Pair],
     by_stream: dict[int, _Pair],
     tasks: asyncio.TaskGroup,
@@ -167,7 +167,7 @@ async def _forward(
     sandbox: Sandbox,
     port: int,
     inbound: "asyncio.Queue[bytes]",
-    send: "Callable[[bytes], asyncio._CoroutineLike[None]]",
+    send: Callable[[bytes], Awaitable[None]],
 ) -> str:
     """Copy both ways to the end of both. Returns what went wrong, "" if nothing."""
     try:

@@ -90,7 +90,9 @@ class StreamingServer:
         elif upgrade == "spdy/3.1":
             await self._spdy(asked, ticket, reader, writer)
         else:
-            raise BadRequest(f"upgrade to {upgrade!r} is not offered: WebSocket or SPDY/3.1", HTTPStatus.UPGRADE_REQUIRED)
+            raise BadRequest(
+                f"upgrade to {upgrade!r} is not offered: WebSocket or SPDY/3.1", HTTPStatus.UPGRADE_REQUIRED
+            )
 
     async def _websocket(
         self, asked: Request, ticket: Ticket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

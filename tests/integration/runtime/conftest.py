@@ -27,7 +27,50 @@ from sampan.cri import api_pb2_grpc
 
 REPO = Path(__file__).resolve().parents[3]
 IMAGE = "localhost/busybox:test"
-APPLETS = ["sh", "cat", "echo", "ls", "id", "sleep", "true", "false", "kill", "mount", "grep", "dd", "nc", "stty", "tty", "touch", "mkdir", "hostname", "env", "head", "chmod", "ping", "trap", "ps", "umount", "mknod", "wc", "printf", "tail", "yes", "seq", "stat", "nsenter", "unshare", "chroot", "test", "tr", "rm", "ln", "ulimit", "httpd", "wget"]
+APPLETS = [
+    "sh",
+    "cat",
+    "echo",
+    "ls",
+    "id",
+    "sleep",
+    "true",
+    "false",
+    "kill",
+    "mount",
+    "grep",
+    "dd",
+    "nc",
+    "stty",
+    "tty",
+    "touch",
+    "mkdir",
+    "hostname",
+    "env",
+    "head",
+    "chmod",
+    "ping",
+    "trap",
+    "ps",
+    "umount",
+    "mknod",
+    "wc",
+    "printf",
+    "tail",
+    "yes",
+    "seq",
+    "stat",
+    "nsenter",
+    "unshare",
+    "chroot",
+    "test",
+    "tr",
+    "rm",
+    "ln",
+    "ulimit",
+    "httpd",
+    "wget",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -279,7 +322,10 @@ class Machine:
             mount = line.split()[4]
             if mount.startswith(str(self.base)):
                 subprocess.run(["umount", "-l", mount], check=False)
-        for root in [*Path("/sys/fs/cgroup").glob(f"*{self.cgroup_parent}"), Path(f"/sys/fs/cgroup{self.cgroup_parent}")]:
+        for root in [
+            *Path("/sys/fs/cgroup").glob(f"*{self.cgroup_parent}"),
+            Path(f"/sys/fs/cgroup{self.cgroup_parent}"),
+        ]:
             if not root.is_dir():
                 continue
             for _ in range(50):

@@ -2,9 +2,11 @@
 
 import os
 import time
+from pathlib import Path
 
 import grpc.aio
 
+from nodeagent.runtime import syscalls
 from sampan.cri import api_pb2 as cri
 
 from .conftest import until
@@ -108,12 +110,10 @@ async def test_an_end_that_only_the_runtime_could_see_is_told_right(machine) -> 
 
 
 async def test_sandboxes_whose_namespaces_are_gone_are_not_ready(machine) -> None:
-    import subprocess
-
     sandbox = await machine.sandbox()
     machine.kill("runtime")
     for kind in ("net", "ipc", "uts"):
-        subprocess.run(["umount", f"{machine.base}/run/sandboxes/{sandbox}/{kind}"], check=True)
+        syscalls.umount(f"{machine.base}/run/sandboxes/{sandbox}/{kind}")
     machine.start_runtime()
     await machine.connect()
     status = (await machine.cri.PodSandboxStatus(cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox))).status
@@ -155,8 +155,8 @@ async def test_a_container_that_floods_its_output_stays_within_bounds(machine) -
     await machine.exited(container, 60)
     assert time.monotonic() - started < 60
     runtime = machine.processes["runtime"]
-    with open(f"/proc/{runtime.pid}/status") as file:
-        peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    status = Path(f"/proc/{runtime.pid}/status").read_text()
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     assert peak < 250_000  # kB; the flood is over 30 MB
     text = machine.text()
     assert text.count("\0") == 30_000_000
