@@ -14,11 +14,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sampan.api.core_v1 import Event, Node, Pod
+from sampan.api.core_v1 import Event, Pod
 from sampan.client import Client
 from sampan.errors import ApiError
 from sampan.informer import Informer
-from sampan.kinds import EVENTS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICES
+from sampan.kinds import EVENTS, NAMESPACES, NODES, PODS, PRIORITY_CLASSES, SERVICE_ACCOUNTS, SERVICES
 from sampan.resource import Resource
 from scheduler.scheduler import Scheduler
 from scheduler.serving import serving
@@ -37,6 +37,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture
 async def client(servers: Servers) -> AsyncIterator[Client]:
     async with Client.from_kubeconfig(str(servers.kubeconfig)) as found:
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": SPACE}}
+        await ensure(found, SERVICE_ACCOUNTS, account)  # a controller's work
         for pod in (await found.list(PODS)).items:
             await found.delete(PODS, pod.metadata.name or "", pod.metadata.namespace or "", grace_period_seconds=0)
         for node in (await found.list(NODES)).items:
@@ -100,14 +102,14 @@ async def running(client: Client) -> AsyncIterator[Running]:
 
 
 async def make_node(
-    client: Client, name: str, *, cpu: str = "4", taints: list[JSON] | None = None, **labels: str
+    client: Client, name: str, *, cpu: str = "4", taints: list[JSON] | None = None, labels: JSON | None = None
 ) -> None:
-    labels = {"kubernetes.io/hostname": name, **{key.replace("__", "/"): value for key, value in labels.items()}}
-    node = {"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints or []}}
+    """A node that is ready, without the taint that every new one has until then."""
+    labels = {"kubernetes.io/hostname": name} | (labels or {})
     status = {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "110"}}
-    made = await client.create(NODES, Node.from_json(node | {"status": status}))
-    if not made.status.allocatable:
-        await client.patch(NODES, name, {"status": status}, subresource="status")
+    await client.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
+    await client.patch(NODES, name, {"status": status}, subresource="status")
+    await client.patch(NODES, name, {"spec": {"taints": taints or []}})
 
 
 def pod_json(name: str, *, cpu: str = "100m", labels: JSON | None = None, **spec: Any) -> JSON:
@@ -235,7 +237,7 @@ async def test_other_schedulers_pods_and_gated_ones_are_left_alone(running: Runn
 
 async def test_the_pods_of_a_service_spread_over_zones(running: Running, client: Client) -> None:
     for name, zone in (("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b")):
-        await make_node(client, name, topology__kubernetes__io="", **{"topology.kubernetes.io/zone": zone})
+        await make_node(client, name, labels={"topology.kubernetes.io/zone": zone})
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": SPACE}}
     service["spec"] = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
     await client.create(SERVICES, service, namespace=SPACE)
