@@ -1,0 +1,36 @@
+"""One three-node cluster for all tests that do not harm it; each test works in a namespace of its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from clusters import LocalCluster
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here drives whole clusters."""
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.root)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    """A cluster of three nodes with the demo's images. Leave it as you found it."""
+    with LocalCluster.started(nodes=3) as started:
+        started.build_webapp("v1", "v2")
+        yield started
+
+
+@pytest.fixture
+def namespace(cluster: LocalCluster) -> Iterator[str]:
+    """A namespace of the test's own, gone afterwards."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.eventually(lambda: cluster.get("serviceaccount", "default", "-n", name))
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
