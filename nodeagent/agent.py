@@ -264,30 +264,24 @@ class Agent:
                 found = await self.runtime.uids()
                 for uid in self.context.volumes.uids():
                     found.setdefault(uid, ("", ""))
-                for uid, (namespace, name) in found.items():
-                    if uid not in self.workers and await self._is_orphan(uid, namespace, name):
-                        log.info("ending an orphaned pod", extra=fields(pod=f"{namespace}/{name}", uid=uid))
-                        meta = ObjectMeta(namespace=namespace, name=name, uid=uid, deletion_grace_period_seconds=1)
-                        worker = PodWorker(self.context, core_v1.Pod(metadata=meta))
-                        worker.update(None)
-                        self._tend(worker)
+                strange = {uid: found[uid] for uid in found if uid not in self.workers}
+                for uid, (namespace, name) in (await self._orphans_of(strange)).items():
+                    log.info("ending an orphaned pod", extra=fields(pod=f"{namespace}/{name}", uid=uid))
+                    meta = ObjectMeta(namespace=namespace, name=name, uid=uid, deletion_grace_period_seconds=1)
+                    worker = PodWorker(self.context, core_v1.Pod(metadata=meta))
+                    worker.update(None)
+                    self._tend(worker)
             except (CriError, ApiError, Unreachable) as error:
                 log.warning("can't look for orphaned pods", extra=fields(error=error))
             await self.clock.sleep(ORPHANS_SECONDS)
 
-    async def _is_orphan(self, uid: str, namespace: str, name: str) -> bool:
-        """Asked of the API itself: a cached list may be from before the pod was made."""
-        if not name:
-            # only files are left: the pod's name is not known, so look through all of this node's
-            listed = await self.client.list(PODS, field_selector=f"spec.nodeName={self.config.node_name}")
-            return all(pod.metadata.uid != uid for pod in listed.items)
-        try:
-            pod = await self.client.get(PODS, name, namespace)
-        except ApiError as error:
-            if error.is_not_found:
-                return True
-            raise
-        return pod.metadata.uid != uid or pod.spec.node_name != self.config.node_name
+    async def _orphans_of(self, strange: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+        """Those that the API itself does not show for this node: a cached list may be from before a pod was made."""
+        if not strange:
+            return {}
+        listed = await self.client.list(PODS, field_selector=f"spec.nodeName={self.config.node_name}")
+        known = {pod.metadata.uid for pod in listed.items}
+        return {uid: who for uid, who in strange.items() if uid not in known and uid not in self.workers}
 
     # --- the runtime
 

@@ -49,6 +49,7 @@ def load_module(name: str, path: Path) -> Any:
     return module
 
 
+sys.modules["tests_support"] = sys.modules[__name__]
 servers_module = load_module("tests_servers", ROOT / "tests/servers.py")
 runtime_module = load_module("tests_runtime_conftest", ROOT / "tests/integration/runtime/conftest.py")
 
@@ -335,8 +336,8 @@ class Cluster:
     def text(self, pod: Pod, container: str, attempt: int = 0) -> str:
         """A log file's text, as the runtime has written it."""
         path = self.node.log_dir / f"default_{pod.metadata.name}_{pod.metadata.uid}" / container / f"{attempt}.log"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return "".join(line.split(" ", 3)[3] + "\n" for line in lines)
+        parts = [line.split(" ", 3) for line in path.read_text().splitlines()] if path.exists() else []
+        return "".join(text + ("\n" if tag == "F" else "") for _, _, tag, text in parts)
 
 
 @pytest.fixture

@@ -1,0 +1,122 @@
+"""The agent and the runtime die, the pods do not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import Any
+
+from sampan.api.core_v1 import Pod
+from sampan.kinds import LEASES, NODES
+
+FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"]
+LOUD = ["sh", "-c", "trap 'exit 0' TERM; n=0; while true; do n=$((n+1)); echo $n; sleep 0.1; done"]
+
+
+def ready(pod: Pod) -> bool:
+    return any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions)
+
+
+async def test_a_killed_agent_finds_its_containers_again(cluster: Any) -> None:
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    await cluster.run(
+        "survivor",
+        [{"name": "c", "command": FOREVER, "readinessProbe": probe, "startupProbe": probe, "livenessProbe": probe}],
+        initContainers=[{"name": "i", "command": ["true"]}],
+    )
+    before = await cluster.until("survivor", ready)
+    cluster.node.kill("agent")
+    cluster.node.start("agent")
+    lease = (await cluster.client.get(LEASES, "n1", "kube-node-lease")).spec.renew_time
+
+    async def renewed() -> bool:
+        return bool((await cluster.client.get(LEASES, "n1", "kube-node-lease")).spec.renew_time > lease)
+
+    from tests_support import until
+
+    await until(renewed)
+    await cluster.run("after", [{"name": "c", "command": FOREVER}])
+    await cluster.until("after", ready)
+    after = await cluster.get("survivor")
+    assert after.status.to_json() == before.status.to_json()
+
+
+async def test_what_ended_while_the_agent_was_dead_is_known_afterwards(cluster: Any) -> None:
+    await cluster.run("ended", [{"name": "c", "command": ["sh", "-c", "sleep 0.5; exit 5"]}], restartPolicy="Never")
+    await cluster.until("ended", lambda pod: pod.status.phase == "Running")
+    cluster.node.kill("agent")
+    pod = await cluster.get("ended")
+    container = pod.status.container_statuses[0].container_id.removeprefix("sampan://")
+    from tests_support import until
+
+    records = cluster.node.base / "forkstate"
+
+    def over() -> bool:
+        return any(json.loads(one.read_text()).get("status") is not None for one in records.rglob(f"*{container}*")
+                   if one.is_file())  # fmt: skip
+
+    try:
+        await until(over, 2)
+    except (AssertionError, ValueError):
+        pass  # how the fork server keeps its records is its own affair
+    cluster.node.start("agent")
+    pod = await cluster.until("ended", lambda pod: pod.status.phase == "Failed")
+    assert pod.status.container_statuses[0].state.terminated.exit_code == 5
+
+
+async def test_a_pod_deleted_while_the_agent_was_dead_is_ended(cluster: Any) -> None:
+    from sampan.kinds import PODS
+
+    await cluster.run("forgotten", [{"name": "c", "command": FOREVER}])
+    pod = await cluster.until("forgotten", ready)
+    cluster.node.kill("agent")
+    await cluster.client.delete(PODS, "forgotten", "default", grace_period_seconds=0)
+    cluster.node.start("agent")
+    from tests_support import until
+
+    await until(lambda: not (cluster.node.state_dir / "pods" / pod.metadata.uid).exists())
+
+
+async def test_the_runtime_dies_and_comes_back_and_no_container_notices(cluster: Any) -> None:
+    await cluster.run("tough", [{"name": "c", "command": FOREVER}])
+    before = await cluster.until("tough", ready)
+    cluster.node.kill("runtime")
+    cluster.node.start("runtime")
+    await cluster.run("next", [{"name": "c", "command": FOREVER}])
+    await cluster.until("next", ready)
+    after = await cluster.get("tough")
+    assert after.status.container_statuses == before.status.container_statuses
+
+
+async def test_a_killed_process_is_one_restart(cluster: Any) -> None:
+    await cluster.run("victim", [{"name": "c", "command": ["sh", "-c", "exec sleep 12345"]}])
+    await cluster.until("victim", ready)
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as file:
+                    if file.read() == b"sleep\x0012345\x00":
+                        os.kill(int(entry), signal.SIGKILL)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    pod = await cluster.until("victim", lambda pod: ready(pod) and pod.status.container_statuses[0].restart_count == 1)
+    over = pod.status.container_statuses[0].last_state.terminated
+    assert (over.exit_code, over.reason) == (137, "Error")
+
+
+async def test_the_node_is_registered_and_reports_itself(cluster: Any) -> None:
+    node = await cluster.client.get(NODES, "n1")
+    assert node.metadata.labels["kubernetes.io/hostname"] == "n1"
+    assert node.metadata.labels["disk"] == "fast"
+    conditions = {one.type: one.status for one in node.status.conditions}
+    assert conditions["Ready"] == "True"
+    assert conditions["MemoryPressure"] == "False"
+    assert node.status.daemon_endpoints.kubelet_endpoint.port == 10250
+    assert {one.type: one.address for one in node.status.addresses} == {"InternalIP": "172.30.0.11", "Hostname": "n1"}
+    assert node.status.node_info.container_runtime_version.startswith("sampan://")
+    assert node.status.capacity["pods"] == "110"
+    assert any("localhost/busybox:test" in name for image in node.status.images for name in image.names)
+    lease = await cluster.client.get(LEASES, "n1", "kube-node-lease")
+    assert (lease.spec.holder_identity, lease.spec.lease_duration_seconds) == ("n1", 8)
+    assert lease.metadata.owner_references[0].uid == node.metadata.uid
