@@ -232,6 +232,8 @@ class Informer(Generic[M]):
 
     def _complain(self, error: Exception, failures: int) -> None:
         level = logging.INFO if failures == 1 else logging.WARNING
+        if failures & (failures - 1):  # a long outage is told ever more rarely
+            level = logging.DEBUG
         log.log(level, "can't follow", extra=fields(resource=self._name, failures=failures, error=error))
 
     async def _list(self, *, consistent: bool) -> None:
