@@ -29,5 +29,5 @@ ENDPOINTS = Kind(
         Column("Endpoints", lambda o: shortened(addresses(o), NONE), description="Addresses and ports."),
         AGE,
     ),
-    strategy=Strategy[Endpoints](),
+    strategy=Strategy[Endpoints](create_on_update=True),
 )

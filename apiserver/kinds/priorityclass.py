@@ -63,6 +63,10 @@ PRIORITY_CLASS = Kind(
         Column("PreemptionPolicy", text("preemptionPolicy"), description="Whether others make place."),
     ),
     strategy=Strategy[PriorityClass](
-        prepare_create=begin, prepare_update=change, validate=validate, validate_update=validate_update
+        prepare_create=begin,
+        prepare_update=change,
+        validate=validate,
+        validate_update=validate_update,
+        create_on_update=True,
     ),
 )

@@ -290,6 +290,7 @@ SERVICE = Kind(
         },
         names=NameRule.LABEL_1035,
         unconditional_update=False,
+        create_on_update=True,
         before_create=before_create,
         before_update=before_update,
         after_update=after_update,

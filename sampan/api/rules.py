@@ -331,6 +331,17 @@ def steps(model: type[Object]) -> tuple[Step, ...]:
     return tuple(found)
 
 
+Row = tuple[str, str, bool, tuple[Rule, ...], tuple[Rule, ...], type[Object] | None]
+
+
+@cache
+def plan(model: type[Object]) -> tuple[Row, ...]:
+    """The steps as rows, which the walker unpacks faster than it reads attributes."""
+    return tuple(
+        (one.attribute, one.wire, one.required, one.rules, one.rules_of_absent, one.child) for one in steps(model)
+    )
+
+
 def check(obj: Object, path: str = "") -> list[FieldError]:
     """All broken rules of an object, with JSON paths that start at `path`.
 
@@ -344,20 +355,21 @@ def check(obj: Object, path: str = "") -> list[FieldError]:
 def walk(obj: Object, path: str, report: Callable[[Iterable[FieldError]], None]) -> None:
     """Check one object and what is in it."""
     prefix = f"{path}." if path else ""
-    for step in steps(type(obj)):
-        value = getattr(obj, step.attribute)
-        if value is None or (step.required and (value == "" or value == [] or value == {})):
-            if step.rules_of_absent:
-                for rule in step.rules_of_absent:
-                    report(rule.errors(value, prefix + step.wire))
-            elif step.required:
-                report((FieldError.required(prefix + step.wire),))
+    values = obj.__dict__  # pydantic's own attribute access costs more than most rules
+    for name, wire, required, rules, rules_of_absent, child in plan(type(obj)):
+        value = values[name]
+        if value is None or (required and (value == "" or value == [] or value == {})):
+            for rule in rules_of_absent:
+                report(rule.errors(value, prefix + wire))
+            if required and not rules_of_absent:
+                report((FieldError.required(prefix + wire),))
             continue
-        for rule in step.rules:
-            report(rule.errors(value, prefix + step.wire))
-        if step.child is None:
+        if not value and value == []:
             continue
-        descend(value, prefix + step.wire, report)
+        for rule in rules:
+            report(rule.errors(value, prefix + wire))
+        if child is not None:
+            descend(value, prefix + wire, report)
 
 
 def descend(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.apiserver.kinds.conftest import Cluster
+from .conftest import Cluster
 
 WEB = {"name": "web", "image": "web:1"}
 LABELS = {"app": "web"}
