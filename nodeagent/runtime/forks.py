@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,7 +174,9 @@ class ForkClient:
         return answer
 
     @contextlib.asynccontextmanager
-    async def _asking(self, op: str, fds: Sequence[int], request: dict[str, Any]) -> Any:
+    async def _asking(
+        self, op: str, fds: Sequence[int], request: dict[str, Any]
+    ) -> AsyncIterator[asyncio.Queue[Answer | ForkError]]:
         await self._connected.wait()
         self._seq += 1
         seq = self._seq
