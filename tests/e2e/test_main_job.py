@@ -44,7 +44,7 @@ spec:
   containers:
     - name: client
       image: webapp:v1
-      command: [sh, -c, "while true; do wget -q -T 3 -O - http://web/ || echo FAIL; done"]
+      command: [sh, -c, "while true; do timeout 3 wget -q -O - http://web/ || echo FAIL; done"]
 """
 
 
