@@ -5,14 +5,28 @@ The namespace has no other interface, so nothing in it can reach the machine's u
 
 from __future__ import annotations
 
+import os
 import zlib
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from sampan.errors import ClusterError
+from sampan.netlink.route import (
+    RTPROT_STATIC,
+    Address,
+    Link,
+    Route,
+    RouteSocket,
+    add_bridge,
+    add_veth,
+    delete_link,
+    put_address,
+    put_route,
+    set_down,
+    set_link,
+)
 
 BRIDGE = "nodes"
 NODE_INTERFACE = "eth0"
-ENODEV = 19
+MTU = 1500
 
 
 def port(node: str) -> str:
@@ -22,41 +36,57 @@ def port(node: str) -> str:
 
 def make_bridge(address: str, prefix_length: int) -> None:
     """Bring up loopback and the bridge in the caller's namespace. Repeatable."""
-    with IPRoute() as ip:
-        ip.link("set", index=ip.link_lookup(ifname="lo")[0], state="up")
-        if ip.link_lookup(ifname=BRIDGE):
-            return
-        ip.link("add", ifname=BRIDGE, kind="bridge")
-        index = ip.link_lookup(ifname=BRIDGE)[0]
-        ip.addr("add", index=index, address=address, prefixlen=prefix_length)
-        ip.link("set", index=index, state="up")
+    with RouteSocket() as sock:
+        sock.perform(set_link(_link(sock, "lo").index, up=True))
+        if sock.link(BRIDGE) is None:
+            sock.perform(add_bridge(BRIDGE, mac=_mac(BRIDGE)))
+        bridge = _link(sock, BRIDGE)
+        sock.perform(put_address(Address(bridge.index, address, prefix_length)), set_link(bridge.index, up=True))
 
 
 def plug(node: str, pid: int) -> None:
     """Give the namespace of process `pid` an eth0 that ends in the bridge."""
     name = port(node)
-    with IPRoute() as ip:
-        for stale in ip.link_lookup(ifname=name):
-            ip.link("del", index=stale)
-        ip.link("add", ifname=name, kind="veth", peer={"ifname": NODE_INTERFACE, "net_ns_pid": pid})
-        bridge = ip.link_lookup(ifname=BRIDGE)[0]
-        ip.link("set", index=ip.link_lookup(ifname=name)[0], master=bridge, state="up")
+    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with RouteSocket() as sock:
+            if sock.link(name) is not None:
+                sock.perform(delete_link(name))
+            bridge = _link(sock, BRIDGE).index
+            sock.perform(add_veth(name, NODE_INTERFACE, namespace, mtu=MTU, peer_mac=_mac(node), master=bridge))
+    finally:
+        os.close(namespace)
 
 
 def set_plugged(node: str, plugged: bool) -> None:
-    """Pull a node's cable, or put it back. Raises NetlinkError when the node has none."""
-    with IPRoute() as ip:
-        found = ip.link_lookup(ifname=port(node))
-        if not found:
-            raise NetlinkError(ENODEV, f"node {node} has no port on the bridge: is it stopped?")
-        ip.link("set", index=found[0], state="up" if plugged else "down")
+    """Pull a node's cable, or put it back. Raises ClusterError when the node has none."""
+    with RouteSocket() as sock:
+        found = sock.link(port(node))
+        if found is None:
+            raise ClusterError(where=f"node {node}", what="it has no port on the bridge", remedy="start the node first")
+        sock.perform(set_link(found.index, up=True) if plugged else set_down(found.index))
 
 
 def configure_node(address: str, prefix_length: int, gateway: str) -> None:
     """In the node's namespace: loopback, its address, and the way to everything else."""
-    with IPRoute() as ip:
-        ip.link("set", index=ip.link_lookup(ifname="lo")[0], state="up")
-        index = ip.link_lookup(ifname=NODE_INTERFACE)[0]
-        ip.addr("add", index=index, address=address, prefixlen=prefix_length)
-        ip.link("set", index=index, state="up")
-        ip.route("add", dst="default", gateway=gateway)
+    with RouteSocket() as sock:
+        index = _link(sock, NODE_INTERFACE).index
+        sock.perform(
+            set_link(_link(sock, "lo").index, up=True),
+            set_link(index, up=True),
+            put_address(Address(index, address, prefix_length)),
+        )
+        sock.perform(put_route(Route("0.0.0.0/0", index, gateway), RTPROT_STATIC))
+
+
+def _link(sock: RouteSocket, name: str) -> Link:
+    found = sock.link(name)
+    if found is None:
+        raise ClusterError(where=f"network device {name}", what="it is not there")
+    return found
+
+
+def _mac(name: str) -> str:
+    """A locally administered address that stays the same for a name."""
+    digest = zlib.crc32(name.encode()).to_bytes(4, "big")
+    return ":".join(f"{byte:02x}" for byte in b"\x0a\x53" + digest)

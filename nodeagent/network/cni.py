@@ -19,7 +19,7 @@ from nodeagent.network.config import Mode, PodNetworkConfig
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.namespaces import inside
 from nodeagent.network.pod import INTERFACE, LOOPBACK_INDEX, PodNetwork, gateway_of
-from nodeagent.network.rtnetlink import RouteSocket, set_link
+from sampan.netlink.route import RouteSocket, set_link
 
 VERSIONS = ("0.4.0", "1.0.0")
 TYPE = "sampan"

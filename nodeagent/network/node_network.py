@@ -27,7 +27,6 @@ from nodeagent.network.errors import NetworkError
 from nodeagent.network.namespaces import write_sysctl
 from nodeagent.network.overlay import Peer
 from nodeagent.network.pod import PodNetwork
-from nodeagent.network.rtnetlink import RouteSocket
 from nodeagent.network.services.conntrack import Targets, forget_stale, stale_targets
 from nodeagent.network.services.device import reconcile_device, remove_device
 from nodeagent.network.services.nftables import Nftables, ServiceTable
@@ -37,6 +36,7 @@ from sampan.api.core_v1 import Node, Service
 from sampan.api.discovery_v1 import EndpointSlice
 from sampan.clock import Clock
 from sampan.logs import fields
+from sampan.netlink.route import RouteSocket
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from typing import TypeVar
 from nodeagent.network.config import VXLAN_OVERHEAD_BYTES, Mode, NetworkConfig
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.namespaces import write_sysctl
-from nodeagent.network.netlink import Step
 from nodeagent.network.pod import mac_of
-from nodeagent.network.rtnetlink import (
+from sampan.netlink.messages import Step
+from sampan.netlink.route import (
     Address,
     Forwarding,
     Link,

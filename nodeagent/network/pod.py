@@ -28,7 +28,7 @@ from nodeagent.network.config import VXLAN_OVERHEAD_BYTES, Mode, PodNetworkConfi
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.ipam import LeaseFile
 from nodeagent.network.namespaces import inside, write_sysctl
-from nodeagent.network.rtnetlink import (
+from sampan.netlink.route import (
     Address,
     Link,
     Route,

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from nodeagent.network.netlink import NESTED, NetlinkSocket, Step, attribute, attributes
+from sampan.netlink.messages import NESTED, NetlinkSocket, Step, attribute, attributes
 
 NETLINK_NETFILTER = 12
 CT_GET, CT_DELETE = 0x101, 0x102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, _DELETE

@@ -12,9 +12,9 @@ import ipaddress
 from nodeagent.network.config import NetworkConfig
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.namespaces import write_sysctl
-from nodeagent.network.netlink import Step
 from nodeagent.network.pod import gateway_of, mac_of
-from nodeagent.network.rtnetlink import (
+from sampan.netlink.messages import Step
+from sampan.netlink.route import (
     Address,
     Route,
     RouteSocket,

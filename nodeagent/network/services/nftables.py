@@ -13,9 +13,9 @@ import struct
 from typing import Any, Literal
 
 from nodeagent.network.errors import NetworkError
-from nodeagent.network.netlink import NetlinkSocket, attributes
 from nodeagent.network.services import ruleset
 from nodeagent.network.services.ruleset import Ruleset
+from sampan.netlink.messages import NetlinkSocket, attributes
 
 LIBRARY = "libnftables.so.1"
 OUTPUT_JSON = 1 << 4

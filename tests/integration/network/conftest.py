@@ -26,7 +26,12 @@ from nodeagent.network.config import Mode, NetworkConfig
 from nodeagent.network.namespaces import CLONE_NEWNET, inside
 from nodeagent.network.node_network import facts_of
 from nodeagent.network.pod import PodAddress, PodNetwork
-from nodeagent.network.rtnetlink import (
+from nodeagent.network.services.conntrack import Targets, forget_stale, stale_targets
+from nodeagent.network.services.device import reconcile_device
+from nodeagent.network.services.model import Endpoints, Service
+from nodeagent.network.services.nftables import Nftables, ServiceTable
+from nodeagent.network.services.plan import NodeFacts, plan
+from sampan.netlink.route import (
     Address,
     RouteSocket,
     add_bridge,
@@ -34,11 +39,6 @@ from nodeagent.network.rtnetlink import (
     put_address,
     set_link,
 )
-from nodeagent.network.services.conntrack import Targets, forget_stale, stale_targets
-from nodeagent.network.services.device import reconcile_device
-from nodeagent.network.services.model import Endpoints, Service
-from nodeagent.network.services.nftables import Nftables, ServiceTable
-from nodeagent.network.services.plan import NodeFacts, plan
 
 T = TypeVar("T")
 

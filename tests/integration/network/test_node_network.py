@@ -35,12 +35,12 @@ from nodeagent.network.dns.zone import zone_of
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.namespaces import write_sysctl
 from nodeagent.network.node_network import NodeNetwork
-from nodeagent.network.rtnetlink import RouteSocket, delete_link
 from nodeagent.network.services.device import reconcile_device
 from nodeagent.network.services.model import Protocol
 from nodeagent.network.services.plan import HostPort
 from sampan.api.core_v1 import Node, Service
 from sampan.api.discovery_v1 import EndpointSlice
+from sampan.netlink.route import RouteSocket, delete_link
 
 pytestmark = pytest.mark.root
 DNS = "10.96.0.10"

@@ -14,7 +14,7 @@ import pytest
 from nodeagent.network.config import Mode
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.pod import host_device_of
-from nodeagent.network.rtnetlink import delete_link
+from sampan.netlink.route import delete_link
 
 pytestmark = pytest.mark.root
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from nodeagent.network.namespaces import write_sysctl
-from nodeagent.network.rtnetlink import Route, put_route
 from nodeagent.network.services.model import Endpoint, Protocol, Service, ServiceKey, ServicePort
+from sampan.netlink.route import Route, put_route
 
 pytestmark = pytest.mark.root
 

@@ -13,7 +13,7 @@ from nodeagent.network.config import Mode, NetworkConfig
 from nodeagent.network.errors import NetworkError
 from nodeagent.network.overlay import Peer, difference, plan, usable_peers
 from nodeagent.network.pod import gateway_of, host_device_of, mac_of
-from nodeagent.network.rtnetlink import Route
+from sampan.netlink.route import Route
 
 LIGHT = settings(max_examples=60, deadline=None)
 

@@ -1,7 +1,7 @@
 """Links, addresses, routes and neighbours by rtnetlink: messages are values, one socket sends and asks.
 
 Sources: rtnetlink(7), linux/if_link.h, linux/rtnetlink.h, linux/neighbour.h.
-Elsewhere: framing and errors (netlink.py).
+Elsewhere: framing and errors (messages.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nodeagent.network.netlink import NESTED, NetlinkSocket, Step, attribute, attributes
+from sampan.netlink.messages import NESTED, NetlinkSocket, Step, attribute, attributes
 
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
@@ -32,6 +32,7 @@ VETH_INFO_PEER = 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC, RTA_TABLE = 1, 4, 5, 7, 15
 RT_TABLE_MAIN, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST, RTNH_F_ONLINK = 254, 0, 253, 1, 4
+RTPROT_STATIC = 4
 RTPROT_SAMPAN = 83  # ours in `ip route`, so that we never remove a route that someone else made
 NDA_DST, NDA_LLADDR = 1, 2
 NUD_PERMANENT, NTF_SELF = 0x80, 0x02
@@ -159,6 +160,11 @@ def set_hairpin(index: int) -> Step:
     return Step(f"set hairpin of port {index}", RTM_SETLINK, 0, _link_header(index, family=AF_BRIDGE) + mode)
 
 
+def set_down(index: int) -> Step:
+    """Take a device down."""
+    return Step(f"take device {index} down", RTM_NEWLINK, 0, struct.pack("=BxHiII", 0, 0, index, 0, IFF_UP))
+
+
 def delete_link(name: str) -> Step:
     """Delete the device `name`, if there is one."""
     payload = _link_header() + _text(IFLA_IFNAME, name)
@@ -183,13 +189,13 @@ def delete_address(address: Address) -> Step:
     return Step(what, RTM_DELADDR, 0, _address(address), (errno.EADDRNOTAVAIL, errno.ENODEV))
 
 
-def _route(route: Route) -> bytes:
+def _route(route: Route, protocol: int = RTPROT_SAMPAN) -> bytes:
     network = ipaddress.IPv4Network(route.destination)
     scope = RT_SCOPE_UNIVERSE if route.gateway else RT_SCOPE_LINK
     flags = RTNH_F_ONLINK if route.onlink else 0
     head = struct.pack(
         "=BBBBBBBBI",
-        socket.AF_INET, network.prefixlen, 0, 0, RT_TABLE_MAIN, RTPROT_SAMPAN, scope, RTN_UNICAST, flags,
+        socket.AF_INET, network.prefixlen, 0, 0, RT_TABLE_MAIN, protocol, scope, RTN_UNICAST, flags,
     )  # fmt: skip
     if network.prefixlen:
         head += attribute(RTA_DST, network.network_address.packed)
@@ -201,10 +207,10 @@ def _route(route: Route) -> bytes:
     return head
 
 
-def put_route(route: Route) -> Step:
-    """Add a route in place of any other to the same destination."""
+def put_route(route: Route, protocol: int = RTPROT_SAMPAN) -> Step:
+    """Add a route in place of any other to the same destination. `protocol` says whose it is."""
     what = f"add route to {route.destination} by device {route.index} {route.gateway}"
-    return Step(what, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(route))
+    return Step(what, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(route, protocol))
 
 
 def delete_route(route: Route) -> Step:
