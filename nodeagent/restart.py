@@ -74,12 +74,11 @@ def restarts(pod: core_v1.Pod, member: Member, exit_code: int) -> bool:
 
 def delay_after(dead: Container) -> float:
     """How long after its end a container stays down, in seconds."""
-    return 0.0 if dead.finished_at - dead.created_at > HEALTHY_SECONDS else dead.backoff
+    return 0.0 if dead.finished_at - dead.created_at > HEALTHY_SECONDS else min(dead.backoff, MOST_DELAY)
 
 
 def next_backoff(dead: Container | None) -> float:
     """What the successor of a dead container carries; 0 for the first of its name."""
     if dead is None:
         return 0.0
-    now = delay_after(dead)
-    return FIRST_DELAY if now <= 0 else min(2 * now, MOST_DELAY)
+    return min(max(2 * delay_after(dead), FIRST_DELAY), MOST_DELAY)

@@ -25,7 +25,7 @@ from nodeagent.runtime.images.archives import load
 from nodeagent.runtime.images.store import ImageStore
 from sampan.api.core_v1 import Event, Namespace, Pod
 from sampan.api.meta_v1 import ObjectMeta
-from sampan.client import Client, PatchKind
+from sampan.client import Client
 from sampan.errors import ApiError
 from sampan.kinds import EVENTS, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS
 
@@ -49,7 +49,6 @@ def load_module(name: str, path: Path) -> Any:
     return module
 
 
-sys.modules["tests_support"] = sys.modules[__name__]
 servers_module = load_module("tests_servers", ROOT / "tests/servers.py")
 runtime_module = load_module("tests_runtime_conftest", ROOT / "tests/integration/runtime/conftest.py")
 
@@ -238,11 +237,13 @@ async def _prepare(node: Node) -> None:
             try:
                 await client.create(NAMESPACES, Namespace(metadata=ObjectMeta(name=name)))
             except ApiError as error:
-                assert error.is_already_exists
+                if not error.is_already_exists:
+                    raise
         try:
             await client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default"}}, namespace="default")
         except ApiError as error:
-            assert error.is_already_exists
+            if not error.is_already_exists:
+                raise
 
         async def ready() -> bool:
             status = (await client.get(NODES, "n1")).status
@@ -311,6 +312,10 @@ class Cluster:
 
         await until(gone, seconds)
 
+    async def wait(self, condition: Callable[[], Any] | Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+        """Wait for anything."""
+        return await until(condition, seconds)
+
     async def delete(self, name: str, **options: Any) -> None:
         await self.client.delete(PODS, name, "default", **options)
         await self.until_gone(name)
@@ -350,20 +355,7 @@ async def cluster(node: Node) -> AsyncIterator[Cluster]:
             try:
                 await client.delete(PODS, name, "default", grace_period_seconds=1)
             except ApiError as error:
-                assert error.is_not_found
+                if not error.is_not_found:
+                    raise
         for name in cluster.names:
             await cluster.until_gone(name)
-
-
-def running(pod: Pod) -> bool:
-    """Every container runs."""
-    statuses = pod.status.container_statuses
-    return bool(statuses) and all(one.state is not None and one.state.running is not None for one in statuses)
-
-
-def ready(pod: Pod) -> bool:
-    """The pod is Ready."""
-    return any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions)
-
-
-__all__ = ["Cluster", "PatchKind", "ready", "running", "until"]

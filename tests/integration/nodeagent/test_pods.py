@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sampan.api.core_v1 import Pod
@@ -78,8 +79,7 @@ async def test_a_deleted_pod_gets_its_signal_and_leaves_nothing(cluster: Any) ->
     await cluster.delete("leaving")
     assert cluster.text(pod, "c") == "bye\n"
     assert not (cluster.node.state_dir / "pods" / uid).exists()
-    with open("/proc/self/mountinfo") as mounts:
-        assert uid not in mounts.read()
+    assert uid not in Path("/proc/self/mountinfo").read_text()
 
 
 async def test_a_pod_that_ignores_its_signal_is_killed_after_its_grace(cluster: Any) -> None:

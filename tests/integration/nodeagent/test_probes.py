@@ -7,7 +7,8 @@ from typing import Any
 from sampan.api.core_v1 import Pod
 
 SERVE = "mkdir -p /tmp/www; echo ok > /tmp/www/index.html; exec busybox httpd -f -p 8080 -h /tmp/www"
-WAIT = "trap 'exit 0' TERM; while true; do sleep 0.05; done"
+LOOP = "while true; do sleep 0.05; done"
+WAIT = f"trap 'exit 0' TERM; {LOOP}"
 
 
 def ready(pod: Pod) -> bool:
@@ -77,7 +78,7 @@ async def test_a_startup_probe_holds_the_others_back(cluster: Any) -> None:
 async def test_hooks_run_after_the_start_and_before_the_stop(cluster: Any) -> None:
     container = {
         "name": "c",
-        "command": ["sh", "-c", "trap 'echo term >> /v/order; cat /v/order; exit 0' TERM; while true; do sleep 0.05; done"],
+        "command": ["sh", "-c", f"trap 'echo term >> /v/order; cat /v/order; exit 0' TERM; {LOOP}"],
         "lifecycle": {
             "postStart": {"exec": {"command": ["sh", "-c", "sleep 0.3; echo started >> /v/order"]}},
             "preStop": {"exec": {"command": ["sh", "-c", "sleep 0.3; echo stopping >> /v/order"]}},

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_support import until
 
 from sampan.api.core_v1 import Pod
 
@@ -65,7 +64,7 @@ async def test_logs_of_a_container_that_is_not_there_yet(cluster: Any) -> None:
         text = await asyncio.to_thread(cluster.node.servers.kubectl, "logs", "nolog", check=False)
         return 'container "c" in pod "nolog" is waiting to start: ErrImageNeverPull' in text
 
-    await until(asked)
+    await cluster.wait(asked)
 
 
 async def test_exec_and_its_exit_code(cluster: Any) -> None:
@@ -111,7 +110,7 @@ async def test_a_large_log_is_rotated_and_read_across_its_files(cluster: Any) ->
     await cluster.run("flood", [{"name": "c", "command": ["sh", "-c", script]}])
     pod = await cluster.until("flood", ready)
     directory = cluster.node.log_dir / f"default_flood_{pod.metadata.uid}" / "c"
-    await until(lambda: len(list(directory.iterdir())) >= 2, 25)
+    await cluster.wait(lambda: len(list(directory.iterdir())) >= 2, 25)
     text = await kubectl(cluster, "logs", "flood")
     assert len(text.splitlines()) == 12001
     assert text.endswith("end\n")
