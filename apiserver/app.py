@@ -119,6 +119,8 @@ class App:
         user = await self._authenticate(request)
         if user is None and not public:
             raise ApiError(401, Reason.UNAUTHORIZED, "Unauthorized")
+        if user is not None and "Impersonate-User" in request.headers:
+            user = impersonated(user, request)
         if user is not None and not public:
             await self._authorize(user, asked)
         if asked.long_running:
@@ -185,6 +187,8 @@ class Request:
             raise too_large()
         if not http.can_read_body:
             return b""
+        if http.headers.get("Expect", "").lower() == "100-continue" and http.transport is not None:
+            http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         parts: list[bytes] = []
         size = 0
         while data := await http.content.readany():
@@ -248,6 +252,31 @@ class Request:
         return item
 
 
+def impersonated(user: User, request: web.BaseRequest) -> User:
+    """The user that an administrator wants to be taken for ("User impersonation"). Raises ApiError 403."""
+    headers = request.headers
+    name = headers["Impersonate-User"]
+    if "system:masters" not in user.groups:
+        raise ApiError(
+            403,
+            Reason.FORBIDDEN,
+            f'users "{name}" is forbidden: User "{user.name}" cannot impersonate resource "users" in API group "" at '
+            "the cluster scope",
+            details={"name": name, "kind": "users"},
+        )
+    prefix = "impersonate-extra-"
+    extra: dict[str, tuple[str, ...]] = {}
+    for key, value in headers.items():
+        if key.lower().startswith(prefix):
+            extra[key.lower().removeprefix(prefix)] = (*extra.get(key.lower().removeprefix(prefix), ()), value)
+    groups = tuple(headers.getall("Impersonate-Group", []))
+    if name.startswith("system:serviceaccount:") and not groups:
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{name.split(':')[2]}")
+    return User(
+        name, headers.get("Impersonate-Uid", ""), tuple(dict.fromkeys((*groups, "system:authenticated"))), extra
+    )
+
+
 def too_large() -> ApiError:
     """413 for a body."""
     return ApiError(
@@ -264,7 +293,10 @@ async def _call(request: Request, found: Subresource | None) -> web.StreamRespon
     context = request.context()
     value: Any = None
     if not (found and found.connect) and request.http.method != "GET":
-        value, text, complaints = await request.value()
+        if asked.verb == "patch":  # a patch is JSON, whichever patch its content type says it is
+            value, text, complaints = loads(await request.read())
+        else:
+            value, text, complaints = await request.value()
         model = found.model if found else kind.resource.model
         if value is not None and model is not None and asked.verb != "patch":
             if not isinstance(value, dict):

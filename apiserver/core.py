@@ -6,7 +6,7 @@ Elsewhere: requests (app.py), the write path (writes.py, deletion.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -15,7 +15,7 @@ from apiserver.cache import Cache
 from apiserver.compaction import Compaction
 from apiserver.config import Config
 from apiserver.deletion import delete
-from apiserver.kind import Admission, AnyKind, Context, Json, User
+from apiserver.kind import Admission, AnyKind, Attempt, Context, Json, User
 from apiserver.matching import value_of, view
 from apiserver.registry import Registry, storage_key, storage_name, storage_path
 from apiserver.ring import Item
@@ -28,6 +28,7 @@ from sampan.resource import Resource
 
 SELF = User("system:apiserver", groups=("system:masters", "system:authenticated"))
 CLAIMS = "sampan.claims"
+Action = Callable[[Attempt], Awaitable[None]]
 
 
 class Core:
@@ -44,6 +45,25 @@ class Core:
         self.cache = Cache(self.storage)
         self.stopping = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._actions: dict[tuple[str, ...], tuple[Action, ...]] = {}
+
+    def admission_actions(
+        self, resource: Resource[Any], operation: str, subresource: str, phase: str
+    ) -> tuple[Action, ...]:
+        """What the plugins do in a phase (mutate, validate), in order."""
+        key = (resource.group, resource.version, resource.plural, operation, subresource, phase)
+        found = self._actions.get(key)
+        if found is None:
+            plugins = [
+                one
+                for one in self.admission
+                if operation in one.operations
+                and subresource in one.subresources
+                and (not one.resources or resource in one.resources)
+            ]
+            actions = [one.mutate if phase == "mutate" else one.validate for one in plugins]
+            found = self._actions[key] = tuple(action for action in actions if action is not None)
+        return found
 
     @property
     def clock(self) -> Clock:

@@ -5,9 +5,10 @@ Elsewhere: the patches themselves (sampan.patches).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
+
+import orjson
 
 from apiserver.decode import bad, loads
 from apiserver.kind import Json
@@ -49,8 +50,8 @@ def proposal(header: str, data: bytes, model: type[Object], *, custom: bool, val
             if media == JSON_PATCH:
                 return _object(json_patch.apply(old, patch), data)
             if media == MERGE_PATCH:
-                return _object(copy.deepcopy(merge_patch.apply(old, patch)), data)
-            return _object(copy.deepcopy(strategic.apply(old, patch, of_model(model))), data)
+                return _object(_own(merge_patch.apply(old, patch)), data)
+            return _object(_own(strategic.apply(old, patch, of_model(model))), data)
         except PatchError as error:
             if media == JSON_PATCH:
                 raise ApiError(
@@ -59,6 +60,11 @@ def proposal(header: str, data: bytes, model: type[Object], *, custom: bool, val
             raise bad(str(error)) from error
 
     return propose
+
+
+def _own(value: Any) -> Any:
+    """A copy that shares nothing with the old object."""
+    return orjson.loads(orjson.dumps(value))
 
 
 def _object(value: Any, data: bytes) -> Json:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from apiserver.decode import bad, clean, typed
 from apiserver.kind import Json, Scale
@@ -70,7 +71,7 @@ def scale_change(where: Scale, old: Json, scale: Json) -> Json:
         name = str(old["metadata"].get("name", ""))
         error = FieldError.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise InvalidError("Scale", "autoscaling", name, [error])
-    new = copy.deepcopy(old)
+    new: Json = orjson.loads(orjson.dumps(old))
     place = new
     for key in where.spec_replicas[:-1]:
         place = place.setdefault(key, {})

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import orjson
 from aiohttp import web
 
+from apiserver.admission.plugins import ALL as PLUGINS
 from apiserver.app import App
 from apiserver.authn import reviews as identity_reviews
 from apiserver.authn.authenticate import Authenticate
 from apiserver.authn.tokens import Tokens
 from apiserver.authz import reviews as access_reviews
 from apiserver.authz.authorize import Authorize
-from apiserver.authz.restriction import NODE_RESTRICTION
 from apiserver.config import Config
 from apiserver.core import Core
 from apiserver.http.connection import Server
 from apiserver.http.listen import listen, tls
 from apiserver.http.request import Asked
 from apiserver.http.response import respond
-from apiserver.kind import Admission, AnyKind, Kind, User
+from apiserver.kind import User
+from apiserver.kinds import ALL as KINDS
 from apiserver.nodes.proxy import NodeProxy, kubelet_tls
 from apiserver.openapi.documents import Documents
 from apiserver.pages import SitePages
@@ -37,32 +39,13 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 
 
-def built_in() -> tuple[AnyKind, ...]:
-    """All built-in kinds."""
-    try:
-        from apiserver.kinds import ALL
-    except ImportError:
-        minimal = (known.NAMESPACES, known.CONFIG_MAPS, known.SECRETS, known.PODS, known.NODES, known.SERVICE_ACCOUNTS)
-        return tuple(Kind(one, status=one.plural in ("namespaces", "pods", "nodes")) for one in minimal)
-    return tuple(ALL)
-
-
-def admission() -> tuple[Admission, ...]:
-    """All admission plugins, in order."""
-    try:
-        from apiserver.admission.plugins import ALL
-    except ImportError:
-        return (NODE_RESTRICTION,)
-    return (*ALL, NODE_RESTRICTION)
-
-
 class Site:
     """One API server."""
 
     def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
         self.config = config
-        self.registry = Registry(built_in())
-        self.core = Core(config, self.registry, clock=clock, admission=admission())
+        self.registry = Registry(KINDS)
+        self.core = Core(config, self.registry, clock=clock, admission=PLUGINS)
         self.pages = SitePages(self.core)
         self.authorize = Authorize(self.core)
         self.tokens = Tokens.load(self.core, config.signing_key, config.issuer) if config.signing_key else None
@@ -70,13 +53,18 @@ class Site:
         self.app = App(self.core, Authenticate(self.tokens), self.authorize, self.pages)
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Future[None]] = []
+        self._background: list[Callable[[], Awaitable[None]]] = []
         self._bootstrapped = False
         self.pages.ready["bootstrap"] = self._bootstrap_check
         self._add_kinds()
         documents = Documents(self.registry)
         self.pages.add("/openapi/v3", documents.page_v3, below=True)
         self.pages.add("/openapi/v2", documents.page_v2)
+
+    def when_ready(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` as a task once the cache is filled; it is cancelled at the end."""
+        self._background.append(work)
 
     def _add_kinds(self) -> None:
         for kind in access_reviews.kinds(self.authorize):
@@ -95,7 +83,7 @@ class Site:
         await self.core.start()
         self._http = Server(self.app)
         self._servers = await listen(self._http, self.config.listen, self.config.listen_fds, tls(self.config.tls))
-        self._tasks.append(asyncio.create_task(self._bootstrap(), name="bootstrap"))
+        self._tasks += [asyncio.ensure_future(work()) for work in (self._bootstrap, *self._background)]
 
     async def _bootstrap(self) -> None:
         while True:

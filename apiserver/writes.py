@@ -134,15 +134,8 @@ def load(kind: AnyKind, item: Item) -> Any:
 
 async def admit(core: Core, attempt: Attempt, phase: str) -> None:
     """Run the admission plugins that care. Raises ApiError."""
-    resource = attempt.kind.resource
-    for plugin in core.admission:
-        if attempt.operation not in plugin.operations or attempt.subresource not in plugin.subresources:
-            continue
-        if plugin.resources and resource not in plugin.resources:
-            continue
-        action = plugin.mutate if phase == "mutate" else plugin.validate
-        if action is not None:
-            await action(attempt)
+    for action in core.admission_actions(attempt.kind.resource, attempt.operation, attempt.subresource, phase):
+        await action(attempt)
 
 
 async def create(core: Core, kind: AnyKind, namespace: str, body: Body, context: Context) -> Written:

@@ -1,9 +1,9 @@
-"""Read the protobuf field numbers of the Kubernetes API types out of a kubectl binary, for apiserver/protobuf/numbers.json.
+"""Read the protobuf field numbers of the API types out of a kubectl binary, for apiserver/protobuf/numbers.json.
 
     python tools/protobuf_numbers.py .venv/bin/kubectl > apiserver/protobuf/numbers.json
 
-A Go binary carries its types' struct tags (`json:"..." protobuf:"bytes,1,opt,..."`) as reflection data. The layouts read
-here are internal/abi.Type, StructType and Name of Go 1.2x, for a static 64-bit little-endian executable.
+A Go binary carries its types' struct tags (`json:"..." protobuf:"bytes,1,opt,..."`) as reflection data. The layouts
+read here are internal/abi.Type, StructType and Name of Go 1.2x, for a static 64-bit little-endian executable.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ def guess_base(binary: Binary, types: list[int], low: int) -> int:
 
     candidates = [low, *(binary.parts[i][0] for i in range(len(binary.parts)))]
     sections = section_addresses(binary)
-    return max([*candidates, *sections], key=score)
+    best: int = max([*candidates, *sections], key=score)
+    return best
 
 
 def section_addresses(binary: Binary) -> list[int]:

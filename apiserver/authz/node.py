@@ -1,7 +1,7 @@
 """What a node agent may: its own Node, Lease and pods, and what those pods use.
 
 Source: "Using Node Authorization". A node is a user `system:node:NAME` in the group `system:nodes`.
-Elsewhere: that a node writes no other node's name into a body (restriction.py).
+Elsewhere: that a node writes no other node's name into a body (admission/nodes.py).
 """
 
 from __future__ import annotations

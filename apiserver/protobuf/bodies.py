@@ -49,7 +49,7 @@ def loads(data: bytes) -> Json:
     if not data.startswith(MAGIC):
         raise bad("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
     try:
-        envelope = {number: value for number, value in _fields(data[4:])}
+        envelope = dict(_fields(data[4:]))
         head = {number: value.decode() for number, value in _fields(_bytes(envelope.get(1, b"")))}
         api_version, kind = head.get(1, ""), head.get(2, "")
         name = type_of(api_version, kind)
