@@ -312,7 +312,9 @@ def reconcile(deployment: Deployment, world: World) -> Iterator[Action]:
         return
     claimed = claim(deployment, DEPLOYMENTS, selector, REPLICA_SETS, world)
     yield from claimed.actions
-    pods = [pod for rs in claimed.owned for pod in world.by(PODS, CONTROLLER, rs.metadata.uid or "")]
+    pods: list[Pod] = []
+    if Fence.of(deployment).recreate:  # nothing else asks for pods, and there may be many
+        pods = [pod for rs in claimed.owned for pod in world.by(PODS, CONTROLLER, rs.metadata.uid or "")]
     yield from plan(deployment, claimed.owned, pods, world.now)
 
 

@@ -31,11 +31,11 @@ from controllers.podgc import Garbage, pod_garbage
 from controllers.replicaset import REPLICA_SET
 from controllers.serviceaccounts import DEFAULT_ACCOUNT, TOKEN_CLEANER, root_ca
 from sampan import logs
-from sampan.client import Client
+from sampan.client import Client, warm
 from sampan.clock import Clock
 from sampan.errors import SampanError
 from sampan.events import EventRecorder
-from sampan.kinds import CUSTOM_RESOURCE_DEFINITIONS, LEASES
+from sampan.kinds import CUSTOM_RESOURCE_DEFINITIONS, EVENTS, LEASES
 from sampan.kubeconfig import KubeconfigError
 from sampan.leader import Leadership, LeadershipLost
 from sampan.logs import fields
@@ -149,6 +149,11 @@ def _move(clock: Clock, config: Config) -> None:
         log.error("can't read the clock's offset", extra=fields(file=config.clock_offset_file, error=error))
     else:
         log.info("the clock is moved", extra=fields(seconds=clock.offset.total_seconds()))
+
+
+def preload() -> None:
+    """Do what every start has to do, once: a supervisor calls this before it forks. Starts no thread and no loop."""
+    warm(*{resource for one in Declared(Config("")).controllers for resource in one.resources()}, LEASES, EVENTS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -136,7 +136,7 @@ class Vigil:
     grace: float = GRACE_SECONDS
     startup_grace: float = STARTUP_GRACE_SECONDS
     listening_for: Callable[[], float] = lambda: float("inf")
-    clock: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
+    clock: Callable[[], float] = lambda: asyncio.get_running_loop().time()
     _heard: dict[str, float] = field(default_factory=dict)
     _suspected: dict[str, float] = field(default_factory=dict)
     _unwell: set[str] = field(default_factory=set)

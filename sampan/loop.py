@@ -27,7 +27,7 @@ from sampan.objects import Key, controller_of, key_of, meta, uid_of
 from sampan.queue import KeyQueue
 from sampan.resource import Resource
 from sampan.selectors import Selector
-from sampan.world import CONTROLLER, NAMESPACE, Caches, Index, World
+from sampan.world import CONTROLLER, NAMESPACE, ORPHAN, Caches, Index, World
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +126,8 @@ def claim(
             actions.append(Release(owner, of, obj))
     if going:
         return Claim(owned, actions)
-    for obj in world.by(of, NAMESPACE, meta(owner).namespace or ""):
-        m = meta(obj)
-        if controller_of(obj) is None and m.deletion_timestamp is None and selector.matches(m.labels):
+    for obj in world.by(of, ORPHAN, meta(owner).namespace or ""):
+        if selector.matches(meta(obj).labels):
             actions.append(Adopt(owner_resource, owner, of, obj))
             owned.append(obj)
     return Claim(owned, actions)

@@ -21,7 +21,7 @@ from sampan.resource import Resource
 M = TypeVar("M", bound=Object)
 Index = Callable[[Any], Iterable[str]]
 
-NAMESPACE, CONTROLLER = "namespace", "controller"
+NAMESPACE, CONTROLLER, ORPHAN = "namespace", "controller", "orphan"
 
 
 def _namespace(obj: Object) -> Iterable[str]:
@@ -33,8 +33,13 @@ def _controller(obj: Object) -> Iterable[str]:
     return (owner.uid,) if owner is not None else ()
 
 
-INDEXES: Mapping[str, Index] = {NAMESPACE: _namespace, CONTROLLER: _controller}
-"""The indexes that every resource has."""
+def _orphan(obj: Object) -> Iterable[str]:
+    m = meta(obj)
+    return (m.namespace or "",) if controller_of(obj) is None and m.deletion_timestamp is None else ()
+
+
+INDEXES: Mapping[str, Index] = {NAMESPACE: _namespace, CONTROLLER: _controller, ORPHAN: _orphan}
+"""The indexes that every resource has: by namespace, by the controller's UID, and by namespace what has none."""
 
 
 class World(Protocol):

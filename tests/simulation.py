@@ -182,7 +182,7 @@ class Cluster:
         old: Any = there
         wanted: Any = new
         if subresource == "status":
-            return self.put(resource, old.model_copy(update={"status": wanted.status}))
+            return self.put(resource, cast(M, old.model_copy(update={"status": wanted.status})))
         m = meta(new)
         spec_changed = getattr(old, "spec", None) != getattr(wanted, "spec", None)
         update: dict[str, Any] = {
@@ -190,7 +190,7 @@ class Cluster:
         }
         if hasattr(old, "status"):
             update["status"] = old.status
-        return self.put(resource, wanted.model_copy(update=update))
+        return self.put(resource, cast(M, wanted.model_copy(update=update)))
 
 
 class _Recorder:

@@ -107,6 +107,7 @@ class Graph:
         node = self.nodes.pop(uid, None)
         if node is None:
             return set()
+        node.dependents.discard(uid)  # it may have named itself
         look = set(node.dependents)
         for reference in node.owners:
             self._detach(reference.uid, uid)

@@ -124,7 +124,8 @@ def test_a_port_the_pod_does_not_have_is_left_out() -> None:
 
 
 def test_without_a_selector_or_with_an_external_name_nothing_is_touched() -> None:
-    for spec in ({"selector": {}}, {"type": "ExternalName", "externalName": "example.org"}):
+    specs: list[dict[str, Any]] = [{"selector": {}}, {"type": "ExternalName", "externalName": "example.org"}]
+    for spec in specs:
         web = Addresses(service(**spec))
         web.cluster.put(PODS, pod(1))
         web.sync()
