@@ -22,13 +22,13 @@ from scheduler.serving import serving
 
 log = logging.getLogger(__name__)
 
+USER_AGENT = "sampan-scheduler"
+
 
 async def run(config: Config) -> None:
     """Schedule until cancelled. Raises LeadershipLost when another replica takes over."""
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            Client.from_kubeconfig(config.kubeconfig, user_agent="sampan-scheduler")
-        )
+        client = await stack.enter_async_context(Client.from_kubeconfig(config.kubeconfig, user_agent=USER_AGENT))
         scheduler = Scheduler(client, name=config.scheduler_name, seed=config.seed)
         if config.metrics:
             port = await stack.enter_async_context(serving(scheduler, *address_of(config.metrics)))
@@ -41,7 +41,9 @@ async def run(config: Config) -> None:
             await scheduler.schedule()
             return
         identity = config.identity or f"{socket.gethostname()}_{uuid4()}"
-        leadership = Leadership(client, config.lease_name, identity, namespace=config.lease_namespace)
+        # A client of its own: the lease must not wait behind hundreds of bindings.
+        renewing = await stack.enter_async_context(Client.from_kubeconfig(config.kubeconfig, user_agent=USER_AGENT))
+        leadership = Leadership(renewing, config.lease_name, identity, namespace=config.lease_namespace)
 
         async def lead() -> None:
             scheduler.metrics.leading.set(1)

@@ -21,6 +21,7 @@ from sampan.errors import ApiError, SampanError
 from sampan.events import NORMAL, WARNING, EventRecorder
 from sampan.informer import AnyInformer, Change, Informer
 from sampan.kinds import NAMESPACES, NODES, PODS, REPLICA_SETS, SERVICES
+from sampan.leader import LeadershipLost
 from sampan.logs import fields
 from scheduler import bind
 from scheduler.columns import Changed, Columns, Placed
@@ -182,6 +183,9 @@ class Scheduler:
             return
         self._assumed.discard(pod.uid)
         self._take_off(pod.uid)
+        if isinstance(error, LeadershipLost):  # said once, by the process
+            self.queue.failed(pod.uid, None)
+            return
         gone = isinstance(error, ApiError) and error.is_not_found
         log.log(
             logging.INFO if gone else logging.WARNING,

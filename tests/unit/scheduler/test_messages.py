@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -198,6 +199,18 @@ def test_the_node_with_the_least_important_victims_is_chosen() -> None:
     found = preempt(columns, wanted, filters.run(columns, wanted.shape), np.random.default_rng(0))
     assert found.eviction is not None
     assert (found.eviction.node, [one.name for one in found.eviction.victims]) == ("c", ["w"])
+
+
+def test_on_a_node_the_least_important_pod_goes() -> None:
+    columns = Columns.of([node("a")])
+    for name, priority, start in (("x", 3, 1), ("y", 2, 1), ("z", 2, 5)):
+        other = pod(name, cpu="500m", priority=priority)
+        started = datetime(2026, 1, start, tzinfo=UTC)
+        columns.place(name, "default", name, SHAPES.of(other), "a", started=started)
+    wanted = waiting(pod(cpu="1", priority=10))
+    found = preempt(columns, wanted, filters.run(columns, wanted.shape), np.random.default_rng(0))
+    assert found.eviction is not None
+    assert [one.name for one in found.eviction.victims] == ["z"]
 
 
 def test_room_that_is_being_made_is_not_given_to_a_lesser_pod() -> None:
