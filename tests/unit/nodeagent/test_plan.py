@@ -506,7 +506,9 @@ def test_whatever_happens_a_pod_comes_to_rest_and_its_end_leaves_nothing(desired
         alive = {c.name for c in world.containers if c.running}
         expected = {one.name for one in desired.spec.containers}
         done = {
-            c.name for c in world.containers if c.exited and (desired.spec.restart_policy == "Never" or c.exit_code == 0)
+            c.name
+            for c in world.containers
+            if c.exited and (desired.spec.restart_policy == "Never" or c.exit_code == 0)
         }
         assert expected <= alive | done
     world.delete()
