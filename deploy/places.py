@@ -102,6 +102,10 @@ class Places:
         return self.run / "control.sock"
 
     @property
+    def pid(self) -> Path:
+        return self.run / "supervisor.pid"
+
+    @property
     def cgroup(self) -> str:
         return f"/sampan/{self.name}"
 

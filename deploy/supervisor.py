@@ -177,6 +177,7 @@ def main(argv: Sequence[str]) -> int:
     places.logs.mkdir(parents=True, exist_ok=True)
     cgroups.enter(f"{places.cgroup}/system")
     syscalls.set_process_name("sampan-super")
+    places.pid.write_text(str(os.getpid()))
     supervisor = Supervisor(places)
     print(f"supervisor up after {time.monotonic() - began:.2f} s", file=sys.stderr, flush=True)
     supervisor.run()
