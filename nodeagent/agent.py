@@ -105,7 +105,9 @@ class Agent:
                 tasks.create_task(work)
             if self.network is not None and self._slices is not None:
                 tasks.create_task(self._slices.run())
+                self.node.trouble = "the node's network is not set up yet"
                 tasks.create_task(self._run_network(self.network))
+                tasks.create_task(self._network_stands(self.network))
             tasks.create_task(self._serve())
             tasks.create_task(
                 keep_rotating(
@@ -134,6 +136,12 @@ class Agent:
                 self.node.poke()
             await self.clock.sleep(delay)
             delay = min(30.0, delay * 2)
+
+    async def _network_stands(self, network: NodeNetwork) -> None:
+        """The node is ready for pods once its overlay, service rules and DNS have been right once."""
+        await network.ready()
+        self.node.trouble = ""
+        self.node.poke()
 
     async def _serve(self) -> None:
         """The kubelet API, if it is configured."""

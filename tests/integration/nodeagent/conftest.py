@@ -103,7 +103,7 @@ class Node:
             "cgroup_parent": f"/{self.cgroup_root}",
             "forkserver_socket": str(base / "fork.sock"),
             "network": "builtin",
-            "pod_network": {"state_dir": str(base / "podnet"), "device": "uplink"},
+            "pod_network": {"state_dir": str(self.state_dir / "network"), "device": "uplink"},
         }
         (base / "runtime.json").write_text(json.dumps(runtime))
         agent = {
@@ -122,6 +122,7 @@ class Node:
             },
             "cluster_dns": ["10.96.0.10"],
             "lease_seconds": 8,
+            "network": {"device": "uplink"},
             "register_with_labels": {"disk": "fast"},
         }
         (base / "agent.json").write_text(json.dumps(agent))

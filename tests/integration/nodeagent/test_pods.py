@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +206,28 @@ async def test_an_ephemeral_container_joins_a_running_pod(cluster: Any) -> None:
     )
     assert pod.status.ephemeral_container_statuses[0].state.terminated.exit_code == 0
     assert pod.status.container_statuses[0].restart_count == 0
+
+
+async def test_a_pod_finds_the_api_server_by_variables_and_by_name(cluster: Any) -> None:
+    script = "env | grep KUBERNETES_SERVICE_HOST; busybox nslookup kubernetes.default.svc.cluster.local"
+    await cluster.run("finder", [{"name": "c", "command": ["sh", "-c", script]}], restartPolicy="Never")
+    pod = await cluster.until("finder", lambda pod: pod.status.phase in ("Succeeded", "Failed"))
+    text = cluster.text(pod, "c")
+    assert "KUBERNETES_SERVICE_HOST=10.96.0.1" in text
+    assert "Address: 10.96.0.1" in text, text
+
+
+async def test_a_host_port_leads_to_its_pod(cluster: Any) -> None:
+    script = "mkdir -p /tmp/w; echo served > /tmp/w/index.html; exec busybox httpd -f -p 8080 -h /tmp/w"
+    ports = [{"containerPort": 8080, "hostPort": 18080}]
+    await cluster.run("ported", [{"name": "c", "command": ["sh", "-c", script], "ports": ports}])
+    await cluster.until("ported", ready)
+
+    def served() -> bool:
+        try:
+            with urllib.request.urlopen("http://172.30.0.11:18080/index.html", timeout=2) as answer:
+                return bool(answer.read() == b"served\n")
+        except OSError:
+            return False
+
+    await cluster.wait(lambda: asyncio.to_thread(served))

@@ -67,7 +67,8 @@ def test_expansion(text: str, expected: str) -> None:
 @given(st.text())
 def test_text_without_a_dollar_is_itself(text: str) -> None:
     plain = text.replace("$", "")
-    assert expand(plain, {}.get) == plain
+    nothing: dict[str, str] = {}
+    assert expand(plain, nothing.get) == plain
 
 
 def test_an_entry_sees_those_before_it_and_those_of_whole_maps() -> None:
@@ -87,7 +88,8 @@ def test_an_entry_sees_those_before_it_and_those_of_whole_maps() -> None:
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        ({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}}]}, 'configmap "m" not found'),
+        ({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}}]},
+         'configmap "m" not found'),
         ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}, 'secret "s" not found'),
         ({"envFrom": [{"secretRef": {"name": "s"}}]}, 'secret "s" not found'),
         ({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "there", "key": "k"}}}]},

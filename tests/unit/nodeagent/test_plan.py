@@ -137,7 +137,7 @@ class World:
                 assert not self.containers, "a container may still use them"
                 self.volumes_present = self.volumes_ready = False
             case DeletePod():
-                assert not (self.containers or self.sandboxes or self.volumes_present), "something is left"
+                assert [self.containers, self.sandboxes, self.volumes_present] == [[], [], False], "something is left"
                 self.deleted = True
                 self.wish = replace(self.wish, removed=True)
 
@@ -514,7 +514,7 @@ def test_whatever_happens_a_pod_comes_to_rest_and_its_end_leaves_nothing(desired
     world.delete()
     assert world.settle().stage is Stage.GONE
     assert world.deleted
-    assert not (world.containers or world.sandboxes or world.volumes_present)
+    assert [world.containers, world.sandboxes, world.volumes_present] == [[], [], False]
 
 
 @settings(max_examples=100, deadline=None)
