@@ -1,104 +1,200 @@
 """The command line: finds the command's module, parses its flags, runs it, and turns errors into exit codes.
 
 Importing is what costs, so a command's module is imported when it is named and no other one is.
+A module has `configure(flags)` and `run(values) -> int`; one with verbs has VERBS and `configure(flags, verb)`;
+one with PASS_ON takes all words as they are: `run_words(words) -> int`.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
 import sys
-from collections.abc import Sequence
-from types import ModuleType
 
-from sampan.errors import ApiError, SampanError
+from kctl.errors import Exit, UsageError, wording
+from kctl.flags import Flags, leading_word
+from sampan.api_error import SampanError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
 
 COMMANDS = {
+    "annotate": "change the annotations of objects",
     "api-resources": "list the kinds that the server has",
+    "api-versions": "list the groups and versions that the server has",
     "apply": "create or change objects as files describe them",
+    "attach": "connect to a running container's standard streams",
+    "auth": "who am I, and may I do it",
+    "cluster": "start, stop and look at local clusters",
+    "cluster-info": "print the addresses of the control plane",
+    "config": "show and change the kubeconfig",
+    "cordon": "let no new pods come to a node",
+    "cp": "copy files to and from containers",
     "create": "create an object from a file or from flags",
     "delete": "delete objects",
+    "describe": "show all about an object, its events too",
+    "diff": "show what apply would change",
+    "drain": "empty a node, for maintenance",
+    "edit": "change an object in an editor",
+    "events": "list events, the newest last",
+    "exec": "run a command in a container",
+    "explain": "say what the fields of a kind mean",
+    "expose": "make a service for a workload",
     "get": "show objects",
+    "image": "build, load, pull, push, tag, save, list and remove images",
+    "label": "change the labels of objects",
     "logs": "print a container's logs",
+    "patch": "change fields of an object",
+    "port-forward": "forward local ports to a pod",
+    "replace": "put objects of files in place of those that are there",
     "rollout": "status, history, undo, restart, pause and resume of a rollout",
     "run": "run an image in a pod",
     "scale": "set the number of replicas",
     "set": "change one part of an object, such as an image",
+    "taint": "change the taints of nodes",
+    "uncordon": "let new pods come to a node again",
     "version": "print the client's and the server's version",
     "wait": "wait until objects are as one says",
-    "cluster": "start, stop and look at local clusters",
-    "image": "build, load, list and remove images",
 }
 """Command -> one line of help. The module is kctl.commands.NAME with dashes as underscores."""
 
-ALIASES: dict[str, str] = {}
+MODULES = {"uncordon": "cordon", "annotate": "label", "exec": "execute", "diff": "difference", "port-forward": "forward"}
+"""Commands whose module has another name: it serves two commands, or its name would be Python's."""
 
-
-class UsageError(SampanError):
-    """The command line itself is wrong."""
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with kubectl's manners: one line `error: ...` and exit code 1."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]  # argparse says NoReturn; raising is one
-        raise UsageError(f"{message}\nSee '{self.prog} --help' for usage.")
-
-
-def module_of(command: str) -> ModuleType:
-    """Import a command's module: it has `configure(parser)` and `run(arguments) -> int`."""
-    return importlib.import_module(f"kctl.commands.{command.replace('-', '_')}")
+REFUSED = {
+    "autoscale": "there is no HorizontalPodAutoscaler yet; use kctl scale",
+    "top": "there is no metrics API yet; kctl describe node shows what pods ask for",
+    "certificate": "there are no CertificateSigningRequests yet",
+    "proxy": "not supported; use kctl port-forward, or the API server's address with the kubeconfig's credentials",
+    "debug": "ephemeral containers can't be added yet; use kctl exec",
+    "kustomize": "not supported; build the manifests with kustomize and apply them with -f",
+    "completion": "not supported yet",
+    "plugin": "plugins are not supported",
+    "kuberc": "not supported",
+}
+"""kubectl's commands that kctl does not have, and why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run one command; returns the exit code. Without `argv` this is the program `kctl`, which ends here.
+
+    It then ends without taking the interpreter down piece by piece: by then that is of no use to anyone.
+    """
+    if argv is not None:
+        return call(list(argv))
+    code = call(sys.argv[1:])
     try:
-        return dispatch(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 1
+    os._exit(code)
+
+
+def call(words: list[str]) -> int:
+    """Run one command; errors become messages and an exit code."""
+    try:
+        code = dispatch(words)
+        sys.stdout.flush()
+        return code
+    except Exit as error:
+        return error.code
     except SampanError as error:
+        flush_quietly()
         print(wording(error), file=sys.stderr)
         return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing to say, and nobody to say it to
+        flush_quietly()
         return 1
     except KeyboardInterrupt:
+        flush_quietly()
         return 130
 
 
-def wording(error: SampanError) -> str:
-    """An error as kubectl says it."""
-    if not isinstance(error, ApiError):
-        return f"error: {error}" if not str(error).startswith(("The connection", "Unable to connect")) else str(error)
-    if error.reason == "Invalid":
-        return f"The {error.message}" if error.message else "The request is invalid"
-    reason = f" ({error.reason})" if error.reason else ""
-    return f"Error from server{reason}: {error.message}"
+def flush_quietly() -> None:
+    """What was printed comes before what goes wrong. A reader that has gone is none of our business."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def dispatch(arguments: list[str]) -> int:
+def module_of(command: str) -> ModuleType:
+    """Import a command's module."""
+    name = MODULES.get(command, command).replace("-", "_")
+    return __import__(f"kctl.commands.{name}", fromlist=["run"])
+
+
+def dispatch(words: list[str]) -> int:
     """Find the command and run it. Raises SampanError."""
-    name = next((word for word in arguments if not word.startswith("-")), "")
-    if not name or name == "help":
+    at = leading_word(words)
+    if at < 0 or words[at] == "help":
+        if at >= 0 and len(words) > at + 1 and words[at + 1] in COMMANDS:
+            return dispatch([*words[at + 1 :], "--help"])
+        if at < 0:
+            unknown = next((word for word in words if word not in ("-h", "--help")), None)
+            if unknown is not None:
+                flags = Flags("")
+                flags.global_ones()
+                flags.parse(words)
         print(overview())
         return 0
-    name = ALIASES.get(name, name)
+    name = words.pop(at)
+    if name in REFUSED:
+        raise UsageError(f"{name}: {REFUSED[name]}")
     if name not in COMMANDS:
-        raise UsageError(f'unknown command "{name}" for "kctl"')
+        from kctl.suggest import suggestions
+
+        raise UsageError(f'unknown command "{name}" for "kctl"{suggestions(name, COMMANDS)}')
     module = module_of(name)
-    parser = Parser(prog=f"kctl {name}", description=module.__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    module.configure(parser)
-    arguments.remove(name)
-    code: int = module.run(parser.parse_args(arguments))
+    if hasattr(module, "PASS_ON"):
+        code: int = module.run_words(words)
+        return code
+    return run_command(name, module, words)
+
+
+def run_command(name: str, module: ModuleType, words: list[str]) -> int:
+    """Parse the flags of a command and run it."""
+    verbs = getattr(module, "VERBS", None)
+    verb = ""
+    before_dash = words[: words.index("--")] if "--" in words else words
+    wants_help = any(word in ("--help", "-h") for word in before_dash)
+    if verbs is not None:
+        at = leading_word(words)
+        if at >= 0 and words[at] in verbs:
+            verb = words.pop(at)
+        elif at >= 0 and not getattr(module, "VERBS_OPTIONAL", False):
+            raise UsageError(f"unknown command \"{words[at]}\"\nSee 'kctl {name} -h' for help and examples")
+        elif at < 0 and (wants_help or not getattr(module, "VERBS_OPTIONAL", False)):
+            print(listing(f"{module.__doc__}\nVerbs:", verbs))
+            return 0
+    flags = Flags(f"{name} {verb}".strip())
+    if verbs is None:
+        module.configure(flags)
+    else:
+        module.configure(flags, verb)
+    flags.global_ones()
+    if wants_help:
+        print(flags.help(verbs[verb] if verb and verbs else str(module.__doc__)))
+        return 0
+    values = flags.parse(words)
+    values.verb = verb
+    values.command = name
+    code: int = module.run(values)
     return code
 
 
 def overview() -> str:
     """What `kctl` alone prints."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, text in sorted(COMMANDS.items())]
-    return "\n".join(["kctl controls Sampan and any other Kubernetes cluster.", "", "Commands:", *lines])
+    return listing("kctl controls Sampan and any other Kubernetes cluster.\n\nCommands:", COMMANDS)
+
+
+def listing(heading: str, entries: dict[str, str]) -> str:
+    """Names and what they do, aligned."""
+    width = max(map(len, entries))
+    return "\n".join([heading, *(f"  {name:<{width}}  {text}" for name, text in sorted(entries.items()))])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

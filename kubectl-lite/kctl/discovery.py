@@ -1,17 +1,25 @@
-"""What kinds the server has: by name as a user types them, and by apiVersion and kind as manifests say."""
+"""What kinds the server has: by name as a user types them, and by apiVersion and kind as manifests say.
+
+What is known is rows of plain values, kept in a file between calls; only a row that is asked for becomes an ApiResource.
+"""
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from kctl import cache
-from sampan.errors import SampanError
+from sampan.api_error import SampanError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Row = list[Any]
 
 FRESH_SECONDS = 6 * 3600
+FORMAT = 2
 ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
 
@@ -19,20 +27,36 @@ class UnknownKind(SampanError):
     """The server has no such kind."""
 
 
-@dataclass(frozen=True)
 class ApiResource:
     """One kind in one version, as discovery tells."""
 
-    group: str
-    version: str
-    kind: str
-    plural: str
-    singular: str
-    namespaced: bool
-    short_names: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    verbs: tuple[str, ...] = ()
-    subresources: tuple[str, ...] = ()
+    __slots__ = (
+        "categories", "group", "kind", "namespaced", "plural", "short_names", "singular", "subresources", "verbs",
+        "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        group: str,
+        version: str,
+        kind: str,
+        plural: str,
+        singular: str,
+        namespaced: bool,
+        short_names: list[str],
+        categories: list[str],
+        verbs: list[str],
+        subresources: list[str],
+    ) -> None:
+        self.group, self.version, self.kind, self.plural = group, version, kind, plural
+        self.singular, self.namespaced, self.short_names = singular, namespaced, short_names
+        self.categories, self.verbs, self.subresources = categories, verbs, subresources
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ApiResource) and self.path() == other.path()
+
+    def __hash__(self) -> int:
+        return hash(self.path())
 
     @property
     def api_version(self) -> str:
@@ -49,12 +73,11 @@ class ApiResource:
         return f"{self.singular}.{self.group}/{name}" if self.group else f"{self.singular}/{name}"
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The URL path."""
+        """The URL path; `namespace` and `name` are quoted already if they have to be."""
         base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         within = f"/namespaces/{namespace}" if namespace and self.namespaced else ""
-        return (
-            f"{base}{within}/{self.plural}" + (f"/{name}" if name else "") + (f"/{subresource}" if subresource else "")
-        )
+        rest = (f"/{name}" if name else "") + (f"/{subresource}" if subresource else "")
+        return f"{base}{within}/{self.plural}{rest}"
 
 
 class Discovery:
@@ -62,23 +85,24 @@ class Discovery:
 
     def __init__(self, server: str, fetch: Callable[[str, str], Any]) -> None:
         self._fetch = fetch
+        self._server = server
         self._key = f"discovery-{zlib.crc32(server.encode()):08x}"
-        known = cache.read(self._key)
         self._fresh = False
+        known = cache.read(self._key)
         if (
             isinstance(known, dict)
-            and 0 <= time.time() - known.get("at", 0) < FRESH_SECONDS
-            and known["server"] == server
+            and known.get("format") == FORMAT
+            and known.get("server") == server
+            and 0 <= time.time() - known["at"] < FRESH_SECONDS
         ):
-            self._all = [_thaw(one) for one in known["resources"]]
+            self._rows: list[Row] = known["rows"]
         else:
-            self._all = self._ask(server)
-        self._server = server
+            self._refresh()
 
     def everything(self) -> list[ApiResource]:
         """All kinds, asked for anew."""
         self._refresh()
-        return self._all
+        return [ApiResource(*row) for row in self._rows]
 
     def named(self, word: str) -> ApiResource:
         """A kind by plural, singular, short name, or any of these with `.group` or `.version.group`.
@@ -89,13 +113,14 @@ class Discovery:
 
     def category(self, word: str) -> list[ApiResource]:
         """The kinds of a category such as `all`."""
-        return [one for one in self._all if word in one.categories]
+        return [ApiResource(*row) for row in self._rows if word in row[7]]
 
     def of_kind(self, api_version: str, kind: str) -> ApiResource:
         """A kind as a manifest names it. Raises UnknownKind."""
+        group, _, version = api_version.rpartition("/")
 
         def match() -> ApiResource | None:
-            return next((one for one in self._all if one.api_version == api_version and one.kind == kind), None)
+            return next((ApiResource(*row) for row in self._rows if row[:3] == [group, version, kind]), None)
 
         return self._find(
             match,
@@ -104,11 +129,12 @@ class Discovery:
 
     def _by_name(self, word: str) -> ApiResource | None:
         name, _, rest = word.lower().partition(".")
-        for one in self._all:
-            if name not in (one.plural, one.singular, *one.short_names) and name != one.kind.lower():
+        for row in self._rows:
+            group, version, kind, plural, singular = row[:5]
+            if name not in (plural, singular) and name not in row[6] and name != kind.lower():
                 continue
-            if rest in ("", one.group, f"{one.version}.{one.group}"):
-                return one
+            if rest in ("", group, f"{version}.{group}"):
+                return ApiResource(*row)
         return None
 
     def _find(self, match: Callable[[], ApiResource | None], otherwise: str) -> ApiResource:
@@ -121,41 +147,36 @@ class Discovery:
         return found
 
     def _refresh(self) -> None:
-        if not self._fresh:
-            self._all = self._ask(self._server)
-
-    def _ask(self, server: str) -> list[ApiResource]:
-        found: list[ApiResource] = []
+        if self._fresh:
+            return
+        rows: list[Row] = []
         for root in ("/api", "/apis"):
             for group in self._fetch(root, ACCEPT).get("items") or ():
-                found += _read_group(group)
+                rows += _rows(group)
+        self._rows = rows
         self._fresh = True
-        stored = [asdict(one) for one in found]
-        cache.write(self._key, {"server": server, "at": time.time(), "resources": stored})
-        return found
+        stored = {"format": FORMAT, "server": self._server, "at": time.time(), "rows": rows}
+        cache.write(self._key, stored)
 
 
-def _read_group(group: dict[str, Any]) -> list[ApiResource]:
-    found = []
+def _rows(group: dict[str, Any]) -> list[Row]:
+    """The kinds of one APIGroupDiscovery, in the order of ApiResource's arguments."""
+    found: list[Row] = []
     for version in group.get("versions") or ():
         for one in version.get("resources") or ():
+            kind = (one.get("responseKind") or {}).get("kind", "")
             found.append(
-                ApiResource(
-                    group=group.get("metadata", {}).get("name", ""),
-                    version=version["version"],
-                    kind=one.get("responseKind", {}).get("kind", ""),
-                    plural=one["resource"],
-                    singular=one.get("singularResource") or one.get("responseKind", {}).get("kind", "").lower(),
-                    namespaced=one.get("scope") == "Namespaced",
-                    short_names=tuple(one.get("shortNames") or ()),
-                    categories=tuple(one.get("categories") or ()),
-                    verbs=tuple(one.get("verbs") or ()),
-                    subresources=tuple(sub["subresource"] for sub in one.get("subresources") or ()),
-                )
+                [
+                    group.get("metadata", {}).get("name", ""),
+                    version["version"],
+                    kind,
+                    one["resource"],
+                    one.get("singularResource") or kind.lower(),
+                    one.get("scope") == "Namespaced",
+                    one.get("shortNames") or [],
+                    one.get("categories") or [],
+                    one.get("verbs") or [],
+                    [sub["subresource"] for sub in one.get("subresources") or ()],
+                ]
             )
     return found
-
-
-def _thaw(value: dict[str, Any]) -> ApiResource:
-    fields: dict[str, Any] = {key: tuple(part) if isinstance(part, list) else part for key, part in value.items()}
-    return ApiResource(**fields)

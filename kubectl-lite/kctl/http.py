@@ -7,11 +7,14 @@ chunked transfer is undone (RFC 9112). The connection is used again when the ser
 from __future__ import annotations
 
 import socket
-import ssl
-from collections.abc import Iterator, Mapping
-from typing import BinaryIO
 
-from sampan.errors import SampanError
+from sampan.api_error import SampanError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Iterator
+    from typing import Any, BinaryIO
 
 LINE_LIMIT = 65536
 HEADER_LIMIT = 200
@@ -59,7 +62,11 @@ class Response:
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
-            size = int(self._stream.readline(LINE_LIMIT).split(b";")[0] or b"0", 16)
+            line = self._stream.readline(LINE_LIMIT).split(b";")[0].strip()
+            try:
+                size = int(line, 16)
+            except ValueError as error:
+                raise ConnectionFailed("the server closed the connection in the middle of an answer") from error
             if size == 0:
                 while self._stream.readline(LINE_LIMIT) not in (b"\r\n", b""):
                     pass
@@ -84,6 +91,11 @@ class Response:
             yield rest
 
 
+def ascii_or_text(name: str) -> str | bytes:
+    """A host's name as bytes where that is possible."""
+    return name.encode("ascii") if name.isascii() else name
+
+
 class Connection:
     """One connection to one server, opened at the first request."""
 
@@ -96,6 +108,8 @@ class Connection:
         self.server = server
         self._authority = authority
         self._prefix = slash + path if slash else ""
+        if not host or int(port) > 65535:
+            raise ConnectionFailed(f"{server!r} is no server's address; give https://HOST:PORT")
         self._host, self._port = host.strip("[]"), int(port)
         self._context = context
         self._server_name = server_name or self._host
@@ -103,17 +117,24 @@ class Connection:
         self._socket: socket.socket | None = None
         self._stream: BinaryIO | None = None
 
-    def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
+    def request(
+        self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes | None = None
+    ) -> Response:
         """Send one request. Raises ConnectionFailed."""
         lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in headers]
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
-        message = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
+        try:
+            message = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
+        except UnicodeEncodeError as error:
+            raise ConnectionFailed(f"a header can't carry {error.object[error.start : error.end]!r}") from error
+        if sum(map(len, lines)) + 2 * len(lines) != message.find(b"\r\n\r\n") + 2:
+            raise ConnectionFailed("a header has a line break in it; check the token and the server's address")
         reused = self._socket is not None
         try:
             return self._exchange(message)
-        except (ConnectionError, EOFError, ssl.SSLEOFError) as error:
+        except (ConnectionError, EOFError) as error:
             self.close()
             if reused and method == "GET":  # an idle connection that the server had closed meanwhile
                 return self._exchange(message)
@@ -126,11 +147,13 @@ class Connection:
         """The connected socket itself, for upgraded streams. Raises ConnectionFailed."""
         if self._socket is None:
             try:
-                raw = socket.create_connection((self._host, self._port), self._timeout)
+                # Bytes, because a text would go through the IDNA codec, whose import takes longer than the handshake.
+                address: tuple[Any, int] = (ascii_or_text(self._host), self._port)
+                raw = socket.create_connection(address, self._timeout)
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                context = self._context
-                self._socket = context.wrap_socket(raw, server_hostname=self._server_name) if context else raw
-            except OSError as error:
+                context, name = self._context, ascii_or_text(self._server_name)
+                self._socket = context.wrap_socket(raw, server_hostname=name) if context else raw
+            except (OSError, ValueError) as error:  # a name that can't be one is a ValueError
                 raise self._failure(error) from error
             self._stream = self._socket.makefile("rb")
         return self._socket
@@ -178,4 +201,6 @@ class Connection:
             )
         if isinstance(error, TimeoutError):
             return ConnectionFailed(f"Unable to connect to the server: {self._authority}: timed out")
-        return ConnectionFailed(f"Unable to connect to the server: {str(error) or type(error).__name__}")
+        reason = getattr(error, "verify_message", "")
+        text = f"tls: failed to verify certificate: {reason}" if reason else str(error) or type(error).__name__
+        return ConnectionFailed(f"Unable to connect to the server: {text}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from functools import cached_property
-from typing import Any, NoReturn
-from urllib.parse import quote, urlencode
 
 from kctl.discovery import ApiResource, Discovery
-from kctl.http import Connection, Response
-from sampan.errors import ApiError
-from sampan.kubeconfig import Target
+from kctl.http import Connection, ConnectionFailed, Response
+from kctl.urls import quote, with_query
+from sampan.api_error import ApiError
+from sampan.target import Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, NoReturn
 
 JSON = "application/json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -30,16 +32,19 @@ class Session:
         self._timeout = timeout
         self._connection = self.connect()
         self._warned: set[str] = set()
+        self._discovery: Discovery | None = None
 
     @property
     def namespace(self) -> str:
         """The namespace of this call."""
         return self.target.namespace
 
-    @cached_property
+    @property
     def discovery(self) -> Discovery:
         """The server's kinds."""
-        return Discovery(self.target.server, lambda path, accept: self.get(path, accept=accept))
+        if self._discovery is None:
+            self._discovery = Discovery(self.target.server, lambda path, accept: self.get(path, accept=accept))
+        return self._discovery
 
     def connect(self) -> Connection:
         """A connection of its own, for a stream that lasts."""
@@ -61,17 +66,19 @@ class Session:
     ) -> Any:
         """Send a JSON value, return the one that comes back."""
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = self.headers(accept) | ({"Content-Type": content_type} if data is not None else {})
-        response = self._connection.request(method, _target(path, query), headers, data)
+        headers = self.headers(accept)
+        if data is not None:
+            headers.append(("Content-Type", content_type))
+        response = self._connection.request(method, with_query(path, query), headers, data)
         text = response.read()
         self._warn(response)
         if response.status >= 300:
             fail(response.status, text)
-        return json.loads(text) if text else {}
+        return decoded(text) if text else {}
 
     def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """GET a text."""
-        response = self._connection.request("GET", _target(path, query), self.headers("*/*"))
+        response = self._connection.request("GET", with_query(path, query), self.headers("*/*"))
         text = response.read()
         if response.status >= 300:
             fail(response.status, text)
@@ -79,7 +86,7 @@ class Session:
 
     def stream(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON) -> Response:
         """GET something that keeps coming, on a connection of its own."""
-        response = self.connect().request("GET", _target(path, query), self.headers(accept))
+        response = self.connect().request("GET", with_query(path, query), self.headers(accept))
         if response.status >= 300:
             fail(response.status, response.read())
         self._warn(response)
@@ -90,18 +97,19 @@ class Session:
     ) -> Iterator[tuple[str, Any]]:
         """The events of a watch as (type, object), until the server ends it. An ERROR event raises ApiError."""
         for line in self.stream(path, {**(query or {}), "watch": "true"}, accept=accept).lines():
-            event = json.loads(line)
+            event = decoded(line)
             if event["type"] == "ERROR":
                 raise ApiError.from_status(event["object"])
             yield event["type"], event["object"]
 
     def read(self, resource: ApiResource, name: str, namespace: str) -> Any:
         """One object."""
-        return self.get(resource.path(namespace, quote(name, safe="")))
+        return self.get(resource.path(quote(namespace), quote(name)))
 
-    def headers(self, accept: str) -> dict[str, str]:
+    def headers(self, accept: str) -> list[tuple[str, str]]:
         """The headers that every request carries."""
-        return {"Accept": accept, "User-Agent": "kctl/0.1.0", **self.target.headers()}
+        groups = [("Impersonate-Group", group) for group in self.target.impersonate_groups]
+        return [("Accept", accept), ("User-Agent", "kctl/0.1.0"), *self.target.headers().items(), *groups]
 
     def _warn(self, response: Response) -> None:
         for name, value in response.headers:
@@ -111,8 +119,12 @@ class Session:
                 print(f"Warning: {parts[1] if len(parts) > 2 else value}", file=sys.stderr)
 
 
-def _target(path: str, query: Mapping[str, str] | None) -> str:
-    return f"{path}?{urlencode(query)}" if query else path
+def decoded(text: bytes) -> Any:
+    """JSON that the server sent. Raises ConnectionFailed if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConnectionFailed(f"the server answered what is no JSON: {text[:60]!r}") from error
 
 
 def fail(status: int, text: bytes) -> NoReturn:

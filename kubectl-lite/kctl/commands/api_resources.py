@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-import argparse
+from kctl import flags
+from kctl.errors import UsageError
+from kctl.flags import Flags, Values
+from kctl.tables import columns
 
-from kctl import flags, printers
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(flags: Flags) -> None:
     """Declare the flags."""
-    parser.add_argument("--api-group", default=None, help="only kinds of this group")
-    parser.add_argument(
-        "--namespaced", nargs="?", const="true", default="", help="only namespaced kinds; false for the others"
-    )
-    parser.add_argument("--verbs", default="", help="only kinds with all of these verbs")
-    parser.add_argument("--no-headers", action="store_true", help="leave the headings out")
-    parser.add_argument("-o", "--output", default="", choices=("", "wide", "name"), help="wide or name")
-    flags.add_global(parser)
+    flags.text("api-group", "only kinds of this group", default="*")
+    flags.switch("namespaced", "only namespaced kinds; false for the others", default=True)
+    flags.texts("verbs", "only kinds with all of these verbs", split=True)
+    flags.texts("categories", "only kinds in all of these categories", split=True)
+    flags.switch("no-headers", "leave the headings out")
+    flags.switch("cached", "use what is known already (kinds are always asked for anew)")
+    flags.text("sort-by", "name or kind")
+    flags.text("output", "wide or name", short="o")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(values: Values) -> int:
     """Print them, the core group's first."""
-    rows = [] if arguments.no_headers else [["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]]
-    wide = arguments.output == "wide"
-    if wide and rows:
-        rows[0] += ["VERBS", "CATEGORIES"]
-    verbs = set(arguments.verbs.split(",")) if arguments.verbs else set()
-    found = flags.session(arguments).discovery.everything()
-    for one in sorted(found, key=lambda one: (one.group, one.plural)):
-        if arguments.api_group is not None and one.group != arguments.api_group:
+    if values.output not in ("", "wide", "name"):
+        raise UsageError(f"--output {values.output} is not available")
+    if values.sort_by not in ("", "name", "kind"):
+        raise UsageError("--sort-by accepts only name or kind")
+    found = sorted(flags.session(values).discovery.everything(), key=lambda one: (one.group, one.plural))
+    if values.sort_by:
+        found.sort(key=lambda one: one.kind if values.sort_by == "kind" else one.plural)
+    wide = values.output == "wide"
+    rows: list[list[str]] = []
+    for one in found:
+        if values.api_group not in ("*", one.group):
             continue
-        if arguments.namespaced and str(one.namespaced).lower() != arguments.namespaced:
+        if "namespaced" in values.given and one.namespaced != values.namespaced:
             continue
-        if not verbs <= set(one.verbs):
+        if not set(values.verbs) <= set(one.verbs) or not set(values.categories) <= set(one.categories):
             continue
-        if arguments.output == "name":
-            print(one.qualified)
+        if values.output == "name":
+            rows.append([one.qualified])
             continue
         row = [one.plural, ",".join(one.short_names), one.api_version, str(one.namespaced).lower(), one.kind]
         rows.append(row + ([",".join(one.verbs), ",".join(one.categories)] if wide else []))
-    if arguments.output != "name":
-        for line in printers.columns(rows):
-            print(line)
+    if not values.no_headers and values.output != "name":
+        heading = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]
+        rows.insert(0, heading + (["VERBS", "CATEGORIES"] if wide else []))
+    for line in columns(rows):
+        print(line)
     return 0

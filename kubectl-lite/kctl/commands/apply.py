@@ -6,109 +6,137 @@ others set are left alone, fields that the file no longer has are removed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import Any
-from urllib.parse import quote
 
-from kctl import flags, objects, printers
-from kctl.__main__ import UsageError
+from kctl import flags, manifests
 from kctl.discovery import ApiResource
-from kctl.objects import Manifest
+from kctl.errors import UsageError, wording
+from kctl.flags import Flags, Values
+from kctl.manifests import Manifest
 from kctl.session import MERGE_PATCH, STRATEGIC_PATCH, Session
-from sampan.errors import ApiError
+from kctl.urls import quote
+from kctl.writes import Write, declare, declare_validation, validation
+from sampan.api_error import ApiError, SampanError
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 ATTEMPTS = 5
+UNSUPPORTED = {
+    "kustomize": "-k is not supported yet; build the manifests with kustomize and apply them with -f",
+    "server_side": "--server-side is not supported yet; leave it out to apply from the client's side",
+    "prune": "--prune is not supported yet; delete what is no longer wanted with kctl delete",
+    "wait": "--wait is not supported yet: nothing is deleted without --prune; use kctl wait or kctl rollout status",
+}
+"""Flags of kubectl's that are refused, and what to do instead."""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(flags: Flags) -> None:
     """Declare the flags."""
-    parser.add_argument("-f", "--filename", action="append", default=[], help="file, folder or - for standard input")
-    parser.add_argument("-R", "--recursive", action="store_true", help="folders with all that is below them")
-    parser.add_argument("-k", "--kustomize", help=argparse.SUPPRESS)
-    parser.add_argument("--server-side", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--prune", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--dry-run", nargs="?", const="unchanged", default="none", help="none, client or server")
-    parser.add_argument("-o", "--output", default="", help="name|yaml|json|...")
-    parser.add_argument("-l", "--selector", default="", help="only objects of the files with these labels")
-    parser.add_argument("--overwrite", default="true", help="resolve conflicts by the file (always so)")
-    parser.add_argument("--validate", nargs="?", const="strict", default="strict", help="strict, warn or ignore")
-    parser.add_argument("--wait", action="store_true", help=argparse.SUPPRESS)
-    flags.add_global(parser)
+    flags.usage = "(-f FILENAME) [flags]"
+    flags.texts("filename", "file, folder or - for standard input", short="f")
+    flags.switch("recursive", "folders with all that is below them", short="R")
+    flags.text("selector", "only objects of the files with these labels", short="l")
+    flags.switch("overwrite", "resolve conflicts by the file (always so)", default=True)
+    flags.switch("force", "delete and create anew what can't be changed in place (not supported)")
+    flags.text("kustomize", "", short="k")
+    for name in ("server-side", "prune", "wait", "force-conflicts"):
+        flags.switch(name, "")
+    declare(flags)
+    declare_validation(flags)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(values: Values) -> int:
     """Apply every object, in the order of the files; an error of one does not stop the others."""
-    for flag, what in (("kustomize", "-k"), ("server_side", "--server-side"), ("prune", "--prune")):
-        if getattr(arguments, flag):
-            raise UsageError(f"{what} is not supported yet; apply plain manifests with -f")
-    if arguments.dry_run not in ("none", "client", "server"):
-        raise UsageError(f'Invalid dry-run value ({arguments.dry_run}). Must be "none", "server", or "client".')
-    session = flags.session(arguments)
-    manifests = list(objects.load(arguments.filename, recursive=arguments.recursive))
-    if arguments.selector:
-        manifests = [one for one in manifests if _chosen(one, arguments.selector)]
-    failed = False
-    for manifest in manifests:
+    for flag, why in UNSUPPORTED.items():
+        if getattr(values, flag):
+            raise UsageError(why)
+    if values.force:
+        raise UsageError("--force is not supported yet; use kctl replace --force")
+    write = Write(values, "kubectl-client-side-apply")
+    validation(values)
+    chosen = list(manifests.load(values.filename, recursive=values.recursive))
+    session = flags.session(values)
+    if values.selector:
+        chosen = [one for one in chosen if _matches(one, values.selector)]
+    if not chosen:
+        raise UsageError("no objects passed to apply")
+    failures = []
+    for manifest in chosen:
         try:
             resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
-            name, verdict, value = _apply(session, resource, manifest, arguments)
+            done, value = _apply(session, resource, manifest, values, write)
         except ApiError as error:
-            from kctl.__main__ import wording
-
-            prefix = f'error when applying "{manifest.source}": ' if len(manifests) > 1 else ""
-            print(prefix + wording(error), file=sys.stderr)
-            failed = True
-            continue
-        if arguments.output:
-            printers.show_values([value], arguments.output, as_list=False, names=[resource.label(name)])
+            failures.append(_failure(error, manifest))
+        except SampanError as error:
+            failures.append(_unmapped(error, manifest))
         else:
-            suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[arguments.dry_run]
-            print(f"{resource.label(name)} {verdict}{suffix}")
-    return 1 if failed else 0
+            write.report(resource, value, done)
+    sys.stdout.flush()
+    for text in failures:
+        print(text, file=sys.stderr)
+    return 1 if failures else 0
 
 
-def _chosen(manifest: Manifest, selector: str) -> bool:
+def _failure(error: ApiError, manifest: Manifest) -> str:
+    said = wording(error)
+    if error.reason == "Invalid":
+        return said
+    place = f'error when {manifest.doing or "applying"} "{manifest.source}": '
+    if said.startswith("Error from server") and ": " in said:
+        head, _, rest = said.partition(": ")
+        return f"{head}: {place}{rest}"
+    return place + said
+
+
+def _unmapped(error: SampanError, manifest: Manifest) -> str:
+    text = str(error)
+    if text.startswith("no matches for kind"):
+        name = manifest.name
+        return f'error: resource mapping not found for name: "{name}" namespace: "{manifest.namespace}" from' + (
+            f' "{manifest.source}": {text}'
+        )
+    return wording(error)
+
+
+def _matches(manifest: Manifest, selector: str) -> bool:
     from sampan import selectors
 
     return selectors.parse(selector).matches(manifest.value.get("metadata", {}).get("labels") or {})
 
 
 def _apply(
-    session: Session, resource: ApiResource, manifest: Manifest, arguments: argparse.Namespace
-) -> tuple[str, str, Any]:
+    session: Session, resource: ApiResource, manifest: Manifest, values: Values, write: Write
+) -> tuple[str, Any]:
+    """What was done with one object, and the object."""
     value = manifest.value
-    metadata = value.setdefault("metadata", {})
     if not manifest.name:
-        raise UsageError(
-            f"{manifest.source}: from {metadata.get('generateName') or 'it'}: cannot use generate name with apply"
-        )
-    namespace = namespace_of(session, resource, manifest, arguments)
+        prefix = value["metadata"].get("generateName") if isinstance(value.get("metadata"), dict) else ""
+        raise UsageError(f"from {prefix or manifest.source}: cannot use generate name with apply")
+    namespace = namespace_of(session, resource, manifest, values)
+    metadata = value.setdefault("metadata", {})
     if resource.namespaced:
         metadata["namespace"] = namespace
     modified = annotated(value)
-    query = {"fieldManager": "kubectl-client-side-apply", "fieldValidation": arguments.validate.capitalize()}
-    if arguments.validate in ("true", "false"):
-        query["fieldValidation"] = "Strict" if arguments.validate == "true" else "Ignore"
-    if arguments.dry_run == "server":
-        query["dryRun"] = "All"
-    path = resource.path(namespace, quote(manifest.name, safe=""))
+    query = write.query | {"fieldValidation": validation(values)}
+    path = resource.path(quote(namespace), quote(manifest.name))
     for attempt in range(ATTEMPTS):
+        manifest.doing = "retrieving current configuration of"
         try:
             live = session.get(path)
         except ApiError as error:
             if not error.is_not_found:
                 raise
-            if arguments.dry_run == "client":
-                return manifest.name, "created", modified
-            return manifest.name, "created", session.call("POST", resource.path(namespace), query, modified)
+            manifest.doing = "creating"
+            if write.pretends:
+                return "created", modified
+            return "created", session.call("POST", resource.path(quote(namespace)), query, modified)
         patch, content_type = _patch(session, resource, modified, live)
         if not patch:
-            return manifest.name, "unchanged", live
-        if arguments.dry_run == "client":
-            return manifest.name, "configured", live
+            return "unchanged", live
+        if write.pretends:
+            return "configured", live
+        manifest.doing = "patching"
         try:
             after = session.call("PATCH", path, query, patch, content_type=content_type)
         except ApiError as error:
@@ -116,21 +144,22 @@ def _apply(
                 continue
             raise
         same = after["metadata"].get("resourceVersion") == live["metadata"].get("resourceVersion")
-        return manifest.name, "unchanged" if same else "configured", after
+        return "unchanged" if same and write.dry_run == "none" else "configured", after
     raise AssertionError("the last attempt returns or raises")
 
 
-def namespace_of(session: Session, resource: ApiResource, manifest: Manifest, arguments: argparse.Namespace) -> str:
+def namespace_of(session: Session, resource: ApiResource, manifest: Manifest, values: Values) -> str:
     """Where an object of a manifest lives. Raises UsageError when flag and file disagree."""
     if not resource.namespaced:
         return ""
-    own = str(manifest.value.get("metadata", {}).get("namespace") or "")
-    if own and arguments.namespace and own != arguments.namespace:
+    own = manifest.namespace
+    if own and values.namespace and own != values.namespace:
         raise UsageError(
-            f'the namespace from the provided object "{own}" does not match the namespace "{arguments.namespace}".'
+            f'the namespace from the provided object "{own}" does not match the namespace "{values.namespace}".'
             f" You must pass '--namespace={own}' to perform this operation."
         )
     return own or session.namespace
+
 
 
 def annotated(value: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from kctl.errors import UsageError
+from kctl.flags import Flags, Values
 
 if TYPE_CHECKING:
     from deploy.spec import Cluster
@@ -15,37 +17,49 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "dev"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the verbs."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-
-    def verb(name: str, text: str, *, named: bool = True) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=text, description=text)
-        if named:
-            made.add_argument("name", nargs="?", default=DEFAULT_NAME, help=f"the cluster (default {DEFAULT_NAME})")
-        made.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
-        return made
-
-    start = verb("start", "bring a cluster up")
-    start.add_argument("--nodes", type=int, help="how many nodes a new cluster has (default 1)")
-    start.add_argument("-f", "--filename", type=Path, help="a Cluster object that describes a new cluster")
-    verb("list", "list the clusters of this machine", named=False)
-    verb("status", "show a cluster's processes")
-    verb("get", "print a cluster's description").add_argument("-o", "--output", choices=("yaml",), default="yaml")
-    logs = verb("logs", "print the components' logs")
-    logs.add_argument("--component", default="", help="only logs whose name contains this, such as n1/agent")
-    logs.add_argument("--tail", type=int, default=100, help="how many lines of each; -1 for all")
-    verb("stop", "end a cluster's processes, keep its state")
-    verb("delete", "remove a cluster and all that it made")
-    verb("kubeconfig", "print the admin's kubeconfig")
-    node = verb("node", "change one node", named=False)
-    node.add_argument("action", choices=("add", "remove", "stop", "start", "disconnect", "connect"))
-    node.add_argument("node", nargs="?", help="the node")
-    node.add_argument("--cluster", default=DEFAULT_NAME, help=f"the cluster (default {DEFAULT_NAME})")
+VERBS = {
+    "start": "bring a cluster up",
+    "list": "list the clusters of this machine",
+    "status": "show a cluster's processes",
+    "get": "print a cluster's description",
+    "logs": "print the components' logs",
+    "stop": "end a cluster's processes, keep its state",
+    "delete": "remove a cluster and all that it made",
+    "kubeconfig": "print the admin's kubeconfig",
+    "node": "change one node: add, remove, stop, start, disconnect or connect",
+}
+NODE_ACTIONS = ("add", "remove", "stop", "start", "disconnect", "connect")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def configure(flags: Flags, verb: str) -> None:
+    """Declare a verb's flags."""
+    flags.usage = {"node": "ACTION [NODE] [flags]", "list": "[flags]"}.get(verb, f"[NAME, by default {DEFAULT_NAME}]")
+    flags.switch("quiet", "say nothing but errors", short="q")
+    if verb == "start":
+        flags.number("nodes", "how many nodes a new cluster has (default 1)", default=None)
+        flags.text("filename", "a Cluster object that describes a new cluster", short="f")
+    elif verb == "get":
+        flags.text("output", "yaml", short="o", default="yaml")
+    elif verb == "logs":
+        flags.text("component", "only logs whose name contains this, such as n1/agent")
+        flags.number("tail", "how many lines of each; -1 for all", default=100)
+    elif verb == "node":
+        flags.text("cluster", "the cluster", default=DEFAULT_NAME)
+
+
+def run(values: Values) -> int:
     """Do what the verb says."""
+    most = {"node": 2, "list": 0}.get(values.verb, 1)
+    if len(values.words) > most:
+        raise UsageError(f"kctl cluster {values.verb} takes at most {most} words, not {len(values.words)}")
+    if values.verb == "node":
+        if not values.words or values.words[0] not in NODE_ACTIONS:
+            raise UsageError(f"kctl cluster node needs one of {', '.join(NODE_ACTIONS)}")
+        values.action, values.node = [*values.words, None][:2]
+    else:
+        values.name = values.words[0] if values.words else DEFAULT_NAME
+    if values.verb == "get" and values.output != "yaml":
+        raise UsageError("kctl cluster get prints yaml alone")
     verb = {
         "start": _start,
         "list": _list,
@@ -56,38 +70,38 @@ def run(arguments: argparse.Namespace) -> int:
         "delete": _delete,
         "kubeconfig": _kubeconfig,
         "node": _node,
-    }[arguments.verb]
-    return verb(arguments)
+    }[values.verb]
+    return verb(values)
 
 
-def _say(arguments: argparse.Namespace, text: str) -> None:
-    if not arguments.quiet:
+def _say(values: Values, text: str) -> None:
+    if not values.quiet:
         print(text, flush=True)
 
 
-def _wanted(arguments: argparse.Namespace) -> Cluster | None:
+def _wanted(values: Values) -> Cluster | None:
     from deploy import spec
 
-    if arguments.filename is not None:
-        described = spec.load(arguments.filename)
-        return described.model_copy(update={"metadata": spec.ClusterMeta(name=arguments.name)})
-    return None if arguments.nodes is None else spec.compose(arguments.name, arguments.nodes)
+    if values.filename:
+        described = spec.load(Path(values.filename))
+        return described.model_copy(update={"metadata": spec.ClusterMeta(name=values.name)})
+    return None if values.nodes is None else spec.compose(values.name, values.nodes)
 
 
-def _start(arguments: argparse.Namespace) -> int:
+def _start(values: Values) -> int:
     from deploy import cluster, kubeconfig
 
     began = time.monotonic()
-    fresh = cluster.start(arguments.name, _wanted(arguments), lambda text: _say(arguments, text))
+    fresh = cluster.start(values.name, _wanted(values), lambda text: _say(values, text))
     if fresh:
-        context = kubeconfig.context_name(arguments.name)
-        _say(arguments, f"cluster {arguments.name} is up after {time.monotonic() - began:.1f} s, context {context}")
+        context = kubeconfig.context_name(values.name)
+        _say(values, f"cluster {values.name} is up after {time.monotonic() - began:.1f} s, context {context}")
     else:
-        _say(arguments, f"cluster {arguments.name} is already running")
+        _say(values, f"cluster {values.name} is already running")
     return 0
 
 
-def _list(arguments: argparse.Namespace) -> int:
+def _list(values: Values) -> int:
     from deploy import cluster, places
 
     rows = [cluster.status(name) for name in places.existing()]
@@ -98,10 +112,10 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _status(arguments: argparse.Namespace) -> int:
+def _status(values: Values) -> int:
     from deploy import cluster
 
-    now = cluster.status(arguments.name)
+    now = cluster.status(values.name)
     print(f"cluster {now.name}: {now.state}, {now.nodes} nodes, {now.api}")
     rows = [(one.name, str(one.pid or "-"), str(one.restarts), one.last_exit or "-") for one in now.components]
     if rows:
@@ -109,66 +123,65 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0 if now.state == "running" else 1
 
 
-def _get(arguments: argparse.Namespace) -> int:
+def _get(values: Values) -> int:
     from deploy import cluster
 
-    print(cluster.description(arguments.name).to_yaml(), end="")
+    print(cluster.description(values.name).to_yaml(), end="")
     return 0
 
 
-def _logs(arguments: argparse.Namespace) -> int:
+def _logs(values: Values) -> int:
     from deploy import cluster
 
-    for path in cluster.log_files(arguments.name):
+    for path in cluster.log_files(values.name):
         label = f"{path.parent.name}/{path.stem}" if path.parent.name != "logs" else path.stem
-        if arguments.component not in label:
+        if values.component not in label:
             continue
         lines = path.read_text(errors="replace").splitlines()
-        for line in lines if arguments.tail < 0 else lines[-arguments.tail :] if arguments.tail else ():
+        for line in lines if values.tail < 0 else lines[-values.tail :] if values.tail else ():
             print(f"{label}: {line}")
     return 0
 
 
-def _stop(arguments: argparse.Namespace) -> int:
+def _stop(values: Values) -> int:
     from deploy import cluster
 
-    had = cluster.stop(arguments.name, lambda text: _say(arguments, text))
-    _say(arguments, f"cluster {arguments.name} {'stopped' if had else 'was not running'}")
+    had = cluster.stop(values.name, lambda text: _say(values, text))
+    _say(values, f"cluster {values.name} {'stopped' if had else 'was not running'}")
     return 0
 
 
-def _delete(arguments: argparse.Namespace) -> int:
+def _delete(values: Values) -> int:
     from deploy import cluster
 
-    had = cluster.delete(arguments.name, lambda text: _say(arguments, text))
-    _say(arguments, f"cluster {arguments.name} {'deleted' if had else 'does not exist'}")
+    had = cluster.delete(values.name, lambda text: _say(values, text))
+    _say(values, f"cluster {values.name} {'deleted' if had else 'does not exist'}")
     return 0
 
 
-def _kubeconfig(arguments: argparse.Namespace) -> int:
+def _kubeconfig(values: Values) -> int:
     from deploy import cluster
 
-    print(cluster.admin_kubeconfig(arguments.name), end="")
+    print(cluster.admin_kubeconfig(values.name), end="")
     return 0
 
 
-def _node(arguments: argparse.Namespace) -> int:
+def _node(values: Values) -> int:
     from deploy import cluster
     from deploy.places import Places
-    from kctl.__main__ import UsageError
 
     def say(text: str) -> None:
-        _say(arguments, text)
+        _say(values, text)
 
-    if arguments.action == "add":
-        say(f"node {cluster.add_node(arguments.cluster, arguments.node, say)} added")
+    if values.action == "add":
+        say(f"node {cluster.add_node(values.cluster, values.node, say)} added")
         return 0
-    if not arguments.node:
-        raise UsageError(f"kctl cluster node {arguments.action} needs the node's name")
-    cluster.node_request(arguments.cluster, arguments.node, arguments.action)
-    if arguments.action == "start":
-        cluster.wait_for_node(Places.of(arguments.cluster), arguments.node, say)
-    say(f"node {arguments.node}: {arguments.action} done")
+    if not values.node:
+        raise UsageError(f"kctl cluster node {values.action} needs the node's name")
+    cluster.node_request(values.cluster, values.node, values.action)
+    if values.action == "start":
+        cluster.wait_for_node(Places.of(values.cluster), values.node, say)
+    say(f"node {values.node}: {values.action} done")
     return 0
 
 

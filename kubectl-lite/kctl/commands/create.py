@@ -2,166 +2,200 @@
 
 from __future__ import annotations
 
-import argparse
-import base64
 import sys
-from pathlib import Path
 from typing import Any
 
-from kctl import flags, objects, printers
-from kctl.__main__ import UsageError, wording
+from kctl import flags, generators, manifests
 from kctl.commands.apply import annotated, namespace_of
-from kctl.commands.run import create, pairs
-from sampan.errors import ApiError
+from kctl.discovery import ApiResource
+from kctl.errors import UsageError, wording
+from kctl.flags import Flags, Values
+from kctl.session import Session
+from kctl.urls import quote
+from kctl.writes import Write, declare, declare_validation, validation
+from sampan.api_error import ApiError
 
-GENERATORS = (
-    "namespace",
-    "ns",
-    "configmap",
-    "cm",
-    "secret",
-    "serviceaccount",
-    "sa",
-    "deployment",
-    "deploy",
-    "job",
-    "token",
-)
-PLURALS = {"ns": "namespace", "cm": "configmap", "sa": "serviceaccount", "deploy": "deployment"}
+ALIASES = {"ns": "namespace", "cm": "configmap", "sa": "serviceaccount", "deploy": "deployment", "svc": "service",
+           "pc": "priorityclass"}  # fmt: skip
+KINDS = {
+    "configmap": "a config map from literals and files",
+    "deployment": "a deployment of images",
+    "job": "a job of an image",
+    "namespace": "a namespace",
+    "priorityclass": "a priority class",
+    "secret": "a secret: generic, tls or docker-registry NAME",
+    "service": "a service: clusterip, nodeport, loadbalancer or externalname NAME",
+    "serviceaccount": "a service account",
+    "token": "a token of a service account; it is printed",
+}
+VERBS = KINDS | {alias: f"the same as {name}" for alias, name in ALIASES.items()}
+VERBS_OPTIONAL = True
+SERVICE_TYPES = {"clusterip": "ClusterIP", "nodeport": "NodePort", "loadbalancer": "LoadBalancer",
+                 "externalname": "ExternalName"}  # fmt: skip
+SECRETS = {
+    "generic": generators.generic_secret,
+    "tls": generators.tls_secret,
+    "docker-registry": generators.registry_secret,
+}
+MAKERS = {
+    "configmap": generators.config_map,
+    "deployment": generators.deployment,
+    "job": generators.job,
+    "namespace": generators.namespace,
+    "priorityclass": generators.priority_class,
+    "serviceaccount": generators.service_account,
+}
+PLURALS = {"priorityclass": "priorityclasses"}
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(flags: Flags, verb: str) -> None:
     """Declare the flags."""
-    parser.add_argument("words", nargs="*", metavar="KIND NAME [-- COMMAND]")
-    parser.add_argument("-f", "--filename", action="append", default=[], help="file, folder or - for standard input")
-    parser.add_argument("-R", "--recursive", action="store_true", help="folders with all that is below them")
-    parser.add_argument("--dry-run", nargs="?", const="unchanged", default="none", help="none, client or server")
-    parser.add_argument("-o", "--output", default="", help="name|yaml|json|...")
-    parser.add_argument("--save-config", action="store_true", help="record the object in its annotation, as apply does")
-    parser.add_argument("--validate", nargs="?", const="strict", default="strict", help="strict, warn or ignore")
-    parser.add_argument(
-        "--from-literal", action="append", default=[], metavar="KEY=VALUE", help="a configmap's or secret's entry"
-    )
-    parser.add_argument(
-        "--from-file", action="append", default=[], metavar="[KEY=]PATH", help="an entry that is a file's content"
-    )
-    parser.add_argument("--type", default="", help="a secret's type")
-    parser.add_argument("--image", action="append", default=[], help="a deployment's or job's image")
-    parser.add_argument("-r", "--replicas", type=int, default=1, help="a deployment's replicas")
-    parser.add_argument("--port", type=int, default=0, help="a deployment's container port")
-    parser.add_argument("--duration", default="", help="how long a token is to be valid")
-    flags.add_global(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Create it."""
-    if arguments.filename:
-        return _from_files(arguments)
-    if len(arguments.words) < 2:
-        raise UsageError("must specify one of -f and -k, or a kind and a name")
-    kind, *rest = arguments.words
-    kind = PLURALS.get(kind, kind)
-    if kind not in GENERATORS:
-        raise UsageError(f"create {kind} is not supported; the kinds are {', '.join(GENERATORS)}, or use -f")
-    session = flags.session(arguments)
+    kind = ALIASES.get(verb, verb)
+    flags.usage = f"{verb} NAME [flags]" if verb else "-f FILENAME | KIND NAME [flags]"
+    if not kind:
+        flags.texts("filename", "file, folder or - for standard input", short="f")
+        flags.switch("recursive", "folders with all that is below them", short="R")
     if kind == "token":
-        spec = {"expirationSeconds": round(flags.seconds(arguments.duration))} if arguments.duration else {}
-        path = session.discovery.named("serviceaccounts").path(session.namespace, rest[0], "token")
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        print(session.call("POST", path, None, body)["status"]["token"])
-        return 0
-    return create(session, generated(kind, rest, arguments), f"{kind}s", arguments)
+        flags.text("duration", "how long the token is to be valid")
+        flags.texts("audience", "who the token is for")
+        flags.text("output", "yaml or json", short="o")
+        return
+    declare(flags)
+    declare_validation(flags)
+    flags.switch("save-config", "record the object in its annotation, as apply does")
+    if kind in ("configmap", "secret"):
+        flags.texts("from-literal", "an entry, KEY=VALUE")
+        flags.texts("from-file", "an entry that is a file's content, [KEY=]PATH")
+        flags.texts("from-env-file", "a file of KEY=VALUE lines")
+    if kind == "secret":
+        flags.text("type", "the secret's type")
+        flags.text("cert", "tls: the certificate's file")
+        flags.text("key", "tls: the key's file")
+        flags.text("docker-server", "the registry", default="https://index.docker.io/v1/")
+        for name in ("username", "password", "email"):
+            flags.text(f"docker-{name}", f"the registry's {name}")
+    if kind == "deployment":
+        flags.texts("image", "an image", split=True)
+        flags.number("replicas", "how many pods", short="r", default=1)
+        flags.number("port", "the port that the container listens on", default=-1)
+        flags.require("image")
+    if kind == "job":
+        flags.text("image", "the image")
+        flags.text("from", "a cron job to take it from (not supported)")
+    if kind == "service":
+        flags.texts("tcp", "PORT or PORT:TARGET", split=True)
+        flags.text("clusterip", "the cluster IP, or None")
+        flags.number("node-port", "the node port")
+        flags.text("external-name", "the name of an ExternalName service")
+    if kind == "priorityclass":
+        flags.number("value", "the priority")
+        flags.switch("global-default", "for pods that name no class")
+        flags.text("description", "what it is for")
+        flags.text("preemption-policy", "PreemptLowerPriority or Never", default="PreemptLowerPriority")
 
 
-def _from_files(arguments: argparse.Namespace) -> int:
-    session = flags.session(arguments)
-    failed = False
-    for manifest in objects.load(arguments.filename, recursive=arguments.recursive):
-        resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
-        namespace = namespace_of(session, resource, manifest, arguments)
-        value = annotated(manifest.value) if arguments.save_config else manifest.value
-        query = {"fieldManager": "kubectl-create", "fieldValidation": arguments.validate.capitalize()}
-        if arguments.validate in ("true", "false"):
-            query["fieldValidation"] = "Strict" if arguments.validate == "true" else "Ignore"
-        if arguments.dry_run == "server":
-            query["dryRun"] = "All"
+def run(values: Values) -> int:
+    """Create it."""
+    kind = ALIASES.get(values.verb, values.verb)
+    if not kind:
+        if values.filename and not values.words:
+            return _from_files(values)
+        if values.words:
+            listed = " ".join(values.words)
+            raise UsageError(f"Unexpected args: [{listed}]\nSee 'kctl create -h' for help and examples")
+        raise UsageError("must specify one of -f and -k")
+    if kind == "token":
+        return _token(values)
+    value = generated(kind, values)
+    write = Write(values, "kubectl-create")
+    query = write.query | {"fieldValidation": validation(values)}
+    session = flags.session(values)
+    resource = session.discovery.named(PLURALS.get(kind, f"{kind}s"))
+    return create(session, resource, value, values, write, query)
+
+
+def create(
+    session: Session, resource: ApiResource, value: dict[str, Any], values: Values, write: Write, query: dict[str, str]
+) -> int:
+    """Send one new object and print what became of it."""
+    if resource.namespaced and values.namespace:
+        value["metadata"]["namespace"] = values.namespace
+    if getattr(values, "save_config", False):
+        value = annotated(value)
+    if not write.pretends:
         try:
-            if arguments.dry_run != "client":
-                value = session.call("POST", resource.path(namespace), query, value)
+            value = session.call("POST", resource.path(quote(session.namespace)), query, value)
         except ApiError as error:
-            print(wording(error), file=sys.stderr)
+            said = wording(error)
+            if said.startswith("Error from server"):
+                said = f"error: failed to create {resource.singular}: {error.message}"
+            print(said, file=sys.stderr)
+            return 1
+    write.report(resource, value, "created")
+    return 0
+
+
+def _token(values: Values) -> int:
+    if len(values.words) != 1:
+        raise UsageError(f"exactly one NAME is required, got {len(values.words)}")
+    session = flags.session(values)
+    spec: dict[str, Any] = {"audiences": values.audience} if values.audience else {}
+    if values.duration:
+        spec["expirationSeconds"] = round(flags.seconds(values.duration))
+    path = session.discovery.named("serviceaccounts").path(quote(session.namespace), quote(values.words[0]), "token")
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    answer = session.call("POST", path, None, body)
+    if values.output:
+        from kctl import printers
+
+        printers.show_values([answer], values.output, as_list=False)
+    else:
+        print(answer["status"]["token"])
+    return 0
+
+
+def _from_files(values: Values) -> int:
+    write = Write(values, "kubectl-create")
+    query = write.query | {"fieldValidation": validation(values)}
+    session = flags.session(values)
+    failed, some = False, False
+    for manifest in manifests.load(values.filename, recursive=values.recursive):
+        some = True
+        resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
+        namespace = namespace_of(session, resource, manifest, values)
+        value = annotated(manifest.value) if values.save_config else manifest.value
+        try:
+            if not write.pretends:
+                value = session.call("POST", resource.path(quote(namespace)), query, value)
+        except ApiError as error:
+            print(wrapped(error, f'error when creating "{manifest.source}"'), file=sys.stderr)
             failed = True
             continue
-        name = value["metadata"].get("name", "")
-        if arguments.output:
-            printers.show_values([value], arguments.output, as_list=False, names=[resource.label(name)])
-        else:
-            suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[arguments.dry_run]
-            print(f"{resource.label(name)} created{suffix}")
+        write.report(resource, value, "created")
+    if not some:
+        raise UsageError("no objects passed to create")
     return 1 if failed else 0
 
 
-def generated(kind: str, rest: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
+def wrapped(error: ApiError, doing: str) -> str:
+    """What the server says, and what was being done."""
+    head, colon, rest = wording(error).partition(": ")
+    return f"{head}: {doing}: {rest}" if head.startswith("Error from server") and colon else wording(error)
+
+
+def generated(kind: str, values: Values) -> dict[str, Any]:
     """The object that the flags describe. Raises UsageError."""
-    name = rest[0]
-    metadata = {"name": name}
-    if kind == "namespace":
-        return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-    if kind == "serviceaccount":
-        return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-    if kind == "configmap":
-        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata} | _config(_entries(arguments))
-    if kind == "secret":
-        if name != "generic" or len(rest) < 2:
-            raise UsageError("create secret generic NAME; other types: give a manifest with -f")
-        data = {key: base64.b64encode(value).decode() for key, value in _entries(arguments).items()}
-        typed = {"type": arguments.type} if arguments.type else {}
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": rest[1]}, "data": data} | typed
-    if not arguments.image:
-        raise UsageError('required flag(s) "image" not set')
-    command = {"command": rest[1:]} if len(rest) > 1 else {}
-    containers: list[dict[str, Any]] = [
-        {"name": image.rpartition("/")[2].partition(":")[0].partition("@")[0], "image": image} | command
-        for image in arguments.image
-    ]
-    if kind == "job":
-        pod = {"containers": containers, "restartPolicy": "Never"}
-        containers[0]["name"] = name
-        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": {"spec": pod}}}
-    if arguments.port:
-        containers[0]["ports"] = [{"containerPort": arguments.port}]
-    labels = {"app": name}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata | {"labels": labels},
-        "spec": {
-            "replicas": arguments.replicas,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
-        },
-    }
-
-
-def _entries(arguments: argparse.Namespace) -> dict[str, bytes]:
-    found = {key: value.encode() for key, value in pairs(arguments.from_literal).items()}
-    for word in arguments.from_file:
-        key, equals, path = word.partition("=")
-        source = Path(path if equals else word)
-        files = sorted(one for one in source.iterdir() if one.is_file()) if source.is_dir() else [source]
-        for one in files:
-            try:
-                found[key if equals else one.name] = one.read_bytes()
-            except OSError as error:
-                raise UsageError(f"error reading {one}: {error.strerror}") from error
-    return found
-
-
-def _config(entries: dict[str, bytes]) -> dict[str, Any]:
-    texts, binary = {}, {}
-    for key, value in entries.items():
-        try:
-            texts[key] = value.decode()
-        except UnicodeDecodeError:
-            binary[key] = base64.b64encode(value).decode()
-    return ({"data": texts} if texts else {}) | ({"binaryData": binary} if binary else {})
+    words = list(values.words)
+    sort = ""
+    if kind in ("service", "secret"):
+        known = SERVICE_TYPES if kind == "service" else SECRETS
+        if not words or words[0] not in known:
+            raise UsageError(f"create {kind} needs one of {', '.join(sorted(known))}, then a name")
+        sort = words.pop(0)
+    if len(words) != 1:
+        raise UsageError(
+            f"exactly one NAME is required, got {len(words)}\nSee 'kctl create {kind} -h' for help and examples"
+        )
+    if kind == "service":
+        return generators.service(words[0], values, SERVICE_TYPES[sort])
+    return (SECRETS[sort] if sort else MAKERS[kind])(words[0], values)

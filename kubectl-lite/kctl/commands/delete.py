@@ -2,92 +2,108 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
-from kctl import flags, objects
-from kctl.__main__ import UsageError, wording
+from kctl import flags, manifests, references
 from kctl.discovery import ApiResource
+from kctl.errors import UsageError, wording
+from kctl.flags import Flags, Values
 from kctl.session import Session
-from sampan.errors import ApiError
+from kctl.urls import quote
+from kctl.writes import SUFFIXES, Write, declare
+from sampan.api_error import ApiError
 
 PROPAGATION = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
 
+Found = tuple[ApiResource, str, str]
+"""A kind, a namespace (or nothing) and a name."""
 
-def configure(parser: argparse.ArgumentParser) -> None:
+
+def configure(flags: Flags) -> None:
     """Declare the flags."""
-    parser.add_argument("words", nargs="*", metavar="TYPE[/NAME] [NAME ...]")
-    parser.add_argument("-f", "--filename", action="append", default=[], help="files that name the objects")
-    parser.add_argument("-R", "--recursive", action="store_true", help="folders with all that is below them")
-    parser.add_argument("-l", "--selector", default="", help="label selector")
-    parser.add_argument("--field-selector", default="", help="field selector")
-    parser.add_argument("--all", action="store_true", help="all objects of the kind in the namespace")
-    parser.add_argument("-A", "--all-namespaces", action="store_true", help="in all namespaces")
-    parser.add_argument(
-        "--cascade", nargs="?", const="background", default="background", help="background, foreground or orphan"
-    )
-    parser.add_argument("--grace-period", type=int, default=-1, help="seconds a pod may take to end; 1 with --now")
-    parser.add_argument("--now", action="store_true", help="grace period of one second")
-    parser.add_argument("--force", action="store_true", help="with --grace-period=0: forget the object at once")
-    parser.add_argument("--ignore-not-found", action="store_true", help="an object that is not there is no error")
-    parser.add_argument("--wait", nargs="?", const="true", default="true", help="wait until the objects are gone")
-    parser.add_argument("--timeout", default="0s", help="how long to wait; 0 for ever")
-    parser.add_argument("--dry-run", nargs="?", const="unchanged", default="none", help="none, client or server")
-    parser.add_argument("-o", "--output", default="", choices=("", "name"), help="name")
-    flags.add_global(parser)
+    flags.usage = "([-f FILENAME] | TYPE [(NAME | -l label | --all)]) [flags]"
+    flags.texts("filename", "files that name the objects", short="f")
+    flags.switch("recursive", "folders with all that is below them", short="R")
+    flags.text("selector", "label selector", short="l")
+    flags.text("field-selector", "field selector")
+    flags.switch("all", "all objects of the kind in the namespace")
+    flags.switch("all-namespaces", "in all namespaces", short="A")
+    flags.text("cascade", "background, foreground or orphan", default="background", bare="background")
+    flags.number("grace-period", "seconds a pod may take to end; 1 with --now", default=-1)
+    flags.switch("now", "grace period of one second")
+    flags.switch("force", "with --grace-period=0: forget the object at once")
+    flags.switch("ignore-not-found", "an object that is not there is no error")
+    flags.switch("wait", "wait until the objects are gone", default=True)
+    flags.text("timeout", "how long to wait; 0 for ever", default="0s")
+    flags.text("output", "name", short="o")
+    declare(flags, output=False)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(values: Values) -> int:
     """Delete, then wait."""
-    if arguments.cascade not in PROPAGATION:
-        raise UsageError(
-            f'invalid cascade value ({arguments.cascade}). Must be "background", "foreground", or "orphan"'
-        )
-    session = flags.session(arguments)
-    options = _options(arguments)
-    waiting: list[tuple[ApiResource, str, str, str]] = []
-    failed = False
-    targets = list(_targets(session, arguments))
-    if not targets and not arguments.ignore_not_found:
+    if values.cascade not in PROPAGATION:
+        raise UsageError(f'invalid cascade value ({values.cascade}). Must be "background", "foreground", or "orphan"')
+    if values.output not in ("", "name"):
+        raise UsageError(f'unexpected -o output mode: {values.output}. We only support "-o name"')
+    write = Write(values, "kubectl-delete")
+    limit = flags.seconds(values.timeout)
+    options = _options(values)
+    session = flags.session(values)
+    targets = list(_targets(session, values))
+    if not targets and not values.ignore_not_found:
         print("No resources found")
         return 0
-    for resource, namespace, name in targets:
+    waiting: list[tuple[Found, str]] = []
+    failed = False
+    for target in targets:
+        resource, namespace, name = target
         try:
-            if arguments.dry_run != "client":
-                path = resource.path(namespace, quote(name, safe=""))
-                answer = session.call("DELETE", path, _query(arguments), options)
-                waiting.append((resource, namespace, name, _uid(answer)))
+            if not write.pretends:
+                path = resource.path(quote(namespace), quote(name))
+                query = {"dryRun": "All"} if write.dry_run == "server" else None
+                waiting.append((target, _uid(session.call("DELETE", path, query, options))))
         except ApiError as error:
-            if error.is_not_found and (arguments.ignore_not_found or arguments.all or arguments.selector):
+            if error.is_not_found and (values.ignore_not_found or values.all or values.selector):
                 continue
-            print(wording(error), file=sys.stderr)
+            print(_wording(error, values), file=sys.stderr)
             failed = True
             continue
-        _tell(resource, namespace, name, arguments)
-    if arguments.wait == "true" and arguments.dry_run == "none":
-        limit = flags.seconds(arguments.timeout)
+        _tell(target, values, write)
+    if values.wait and write.dry_run == "none":
         deadline = time.monotonic() + limit if limit > 0 else None
-        for resource, namespace, name, uid in waiting:
-            until_gone(session, resource, namespace, name, uid, deadline)
+        for (resource, namespace, name), uid in waiting:
+            try:
+                until_gone(session, resource, namespace, name, uid, deadline)
+            except TimeoutError:
+                print(f"error: timed out waiting for the condition on {resource.plural}/{name}", file=sys.stderr)
+                failed = True
     return 1 if failed else 0
 
 
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+def _wording(error: ApiError, values: Values) -> str:
+    said = wording(error)
+    if values.filename and said.startswith("Error from server"):
+        head, _, rest = said.partition(": ")
+        return f'{head}: error when deleting "{values.filename[0]}": {rest}'
+    return said
+
+
+def _options(values: Values) -> dict[str, Any]:
     options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}
-    options["propagationPolicy"] = PROPAGATION[arguments.cascade]
-    grace = arguments.grace_period
-    if arguments.now:
+    options["propagationPolicy"] = PROPAGATION[values.cascade]
+    grace = values.grace_period
+    if values.now:
         if grace != -1:
             raise UsageError("--now and --grace-period cannot be specified together")
         grace = 1
-    if arguments.force and grace < 0:
+    if values.force and grace < 0:
         grace = 0
-    if grace == 0 and not arguments.force:
+    if grace == 0 and not values.force:
         grace = 1  # as kubectl does: forgetting a pod at once takes --force as well
-    if arguments.force and grace == 0:
+    if values.force and grace == 0:
         print(
             "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated."
             " The resource may continue to run on the cluster indefinitely.",
@@ -98,27 +114,28 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-def _query(arguments: argparse.Namespace) -> dict[str, str]:
-    return {"dryRun": "All"} if arguments.dry_run == "server" else {}
-
-
-def _targets(session: Session, arguments: argparse.Namespace) -> Any:
-    if arguments.filename:
-        for manifest in objects.load(arguments.filename, recursive=arguments.recursive):
+def _targets(session: Session, values: Values) -> Iterator[Found]:
+    if values.filename:
+        for manifest in manifests.load(values.filename, recursive=values.recursive):
             resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
-            own = str(manifest.value.get("metadata", {}).get("namespace") or session.namespace)
-            yield resource, own if resource.namespaced else "", manifest.name
+            if not manifest.name:
+                raise UsageError(f"{manifest.source}: resource name may not be empty")
+            yield resource, (manifest.namespace or session.namespace) if resource.namespaced else "", manifest.name
         return
-    for one in objects.references(session, arguments.words):
+    if not values.words:
+        raise UsageError(references.NOTHING_NAMED)
+    for one in references.references(session, values.words):
         namespace = session.namespace if one.resource.namespaced else ""
         if one.name:
+            if values.all_namespaces:
+                raise UsageError("a resource cannot be retrieved by name across all namespaces")
             yield one.resource, namespace, one.name
             continue
-        if not (arguments.all or arguments.selector or arguments.field_selector):
-            raise UsageError("resource(s) were provided, but no name was specified")
-        query = {"labelSelector": arguments.selector, "fieldSelector": arguments.field_selector}
-        where = "" if arguments.all_namespaces else namespace
-        found = session.get(one.resource.path(where), {key: value for key, value in query.items() if value})
+        if not (values.all or values.selector or values.field_selector):
+            raise UsageError(references.NO_NAME)
+        query = {"labelSelector": values.selector, "fieldSelector": values.field_selector}
+        where = one.resource.path("" if values.all_namespaces else quote(namespace))
+        found = session.get(where, {key: value for key, value in query.items() if value})
         for item in found.get("items") or ():
             yield one.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
@@ -129,22 +146,22 @@ def _uid(answer: Any) -> str:
     return str((answer.get("metadata") or {}).get("uid") or "")
 
 
-def _tell(resource: ApiResource, namespace: str, name: str, arguments: argparse.Namespace) -> None:
-    if arguments.output == "name":
-        print(resource.label(name))
+def _tell(target: Found, values: Values, write: Write) -> None:
+    resource, namespace, name = target
+    if values.output == "name":
+        print(resource.label(name), flush=True)
         return
     kind = f"{resource.singular}.{resource.group}" if resource.group else resource.singular
     where = f" from {namespace} namespace" if namespace else ""
-    verb = "force deleted" if arguments.force and arguments.grace_period <= 0 else "deleted"
-    suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}.get(arguments.dry_run, "")
-    print(f'{kind} "{name}" {verb}{where}{suffix}', flush=True)
+    verb = "force deleted" if values.force and values.grace_period <= 0 else "deleted"
+    print(f'{kind} "{name}" {verb}{where}{SUFFIXES[write.dry_run]}', flush=True)
 
 
 def until_gone(
     session: Session, resource: ApiResource, namespace: str, name: str, uid: str, deadline: float | None
 ) -> None:
-    """Wait until the object of that uid is no longer there. Raises UsageError at the deadline."""
-    path = resource.path(namespace)
+    """Wait until the object of that uid is no longer there. Raises TimeoutError at the deadline."""
+    path = resource.path(quote(namespace))
     while True:
         try:
             live = session.read(resource, name, namespace)
@@ -156,7 +173,7 @@ def until_gone(
             return
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
-            raise UsageError(f"timed out waiting for the condition on {resource.plural}/{name}")
+            raise TimeoutError
         query = {
             "fieldSelector": f"metadata.name={name}",
             "resourceVersion": live["metadata"]["resourceVersion"],

@@ -2,97 +2,124 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any
-from urllib.parse import quote
 
-from kctl import flags, objects, printers
-from kctl.__main__ import UsageError
-from kctl.objects import Reference
+from kctl import flags, references
+from kctl.errors import UsageError, wording
+from kctl.references import Reference
 from kctl.session import JSON, TABLE, Session
-from sampan.errors import ApiError
+from kctl.tables import TablePrinter
+from kctl.urls import quote
+from sampan.api_error import ApiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from kctl.flags import Flags, Values
+
+NO_TYPE = """You must specify the type of resource to get. Use "kctl api-resources" for a complete list of supported \
+resources.
+
+error: Required resource not specified.
+Use "kctl explain <resource>" for a detailed description of that resource (e.g. kctl explain pods).
+See 'kctl get -h' for help and examples"""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(flags: Flags) -> None:
     """Declare the flags."""
-    parser.add_argument("words", nargs="*", metavar="TYPE[/NAME] [NAME ...]")
-    parser.add_argument("-o", "--output", default="", help="wide|yaml|json|name|jsonpath=...|custom-columns=...")
-    parser.add_argument("-w", "--watch", action="store_true", help="then watch for changes")
-    parser.add_argument("--watch-only", action="store_true", help="watch for changes without listing first")
-    parser.add_argument("-A", "--all-namespaces", action="store_true", help="in all namespaces")
-    parser.add_argument("-l", "--selector", default="", help="label selector")
-    parser.add_argument("--field-selector", default="", help="field selector")
-    parser.add_argument("--sort-by", default="", help="JSONPath of the field to sort by")
-    parser.add_argument("--no-headers", action="store_true", help="leave the headings out")
-    parser.add_argument("--show-labels", action="store_true", help="show labels as the last column")
-    parser.add_argument("-L", "--label-columns", action="append", default=[], help="labels to show as columns")
-    parser.add_argument("--ignore-not-found", action="store_true", help="an object that is not there is no error")
-    parser.add_argument("--chunk-size", type=int, default=500, help="how many objects a request brings; 0 for all")
-    parser.add_argument("--show-kind", action="store_true", help="show the kind of each object")
-    parser.add_argument("--output-watch-events", action="store_true", help="with --watch: show what happened too")
-    parser.add_argument("--show-managed-fields", action="store_true", help="show managedFields in JSON and YAML")
-    parser.add_argument("-f", "--filename", action="append", default=[], help="files that name the objects")
-    parser.add_argument("-R", "--recursive", action="store_true", help="folders with all that is below them")
-    flags.add_global(parser)
+    flags.usage = "(TYPE[.VERSION][.GROUP] [NAME | -l LABEL] | TYPE/NAME ...) [flags]"
+    flags.text("output", "wide|yaml|json|name|jsonpath=...|custom-columns=...", short="o")
+    flags.switch("watch", "then watch for changes", short="w")
+    flags.switch("watch-only", "watch for changes without listing first")
+    flags.switch("all-namespaces", "in all namespaces", short="A")
+    flags.text("selector", "label selector", short="l")
+    flags.text("field-selector", "field selector")
+    flags.text("sort-by", "JSONPath of the field to sort by")
+    flags.switch("no-headers", "leave the headings out")
+    flags.switch("show-labels", "show labels as the last column")
+    flags.texts("label-columns", "labels to show as columns", short="L", split=True)
+    flags.switch("ignore-not-found", "an object that is not there is no error")
+    flags.number("chunk-size", "how many objects a request brings; 0 for all", default=500)
+    flags.switch("show-kind", "show the kind of each object")
+    flags.switch("output-watch-events", "with --watch: say what happened to each")
+    flags.switch("show-managed-fields", "show managedFields in JSON and YAML")
+    flags.switch("server-print", "let the server choose the columns (always so)", default=True)
+    flags.text("subresource", "show this subresource: status or scale")
+    flags.text("raw", "print what the server says at this path")
+    flags.texts("filename", "files that name the objects", short="f")
+    flags.switch("recursive", "folders with all that is below them", short="R")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(values: Values) -> int:
     """Fetch and print."""
-    session = flags.session(arguments)
-    wanted = _wanted(session, arguments)
-    output = arguments.output
-    if arguments.watch or arguments.watch_only:
-        return _watch(session, wanted, arguments)
-    if output in ("", "wide"):
-        return _tables(session, wanted, arguments)
-    return _values(session, wanted, arguments)
+    session = flags.session(values)
+    if values.raw:
+        print(session.text(values.raw), end="")
+        return 0
+    if values.output not in ("", "wide"):
+        from kctl import printers
+
+        printers.check(values.output)
+    wanted = _wanted(session, values)
+    if values.watch or values.watch_only:
+        _watch(session, wanted, values)
+    return _values(session, wanted, values) if _structured(values) else _tables(session, wanted, values)
 
 
-def _wanted(session: Session, arguments: argparse.Namespace) -> list[Reference]:
-    if arguments.filename:
-        manifests = objects.load(arguments.filename, recursive=arguments.recursive)
+def _structured(values: Values) -> bool:
+    return values.output not in ("", "wide")
+
+
+def _wanted(session: Session, values: Values) -> list[Reference]:
+    if values.filename:
+        from kctl import manifests
+
+        found = manifests.load(values.filename, recursive=values.recursive)
         return [
-            Reference(session.discovery.of_kind(one.value["apiVersion"], one.value["kind"]), one.name)
-            for one in manifests
+            Reference(session.discovery.of_kind(one.value["apiVersion"], one.value["kind"]), one.name) for one in found
         ]
-    found = objects.references(session, arguments.words)
-    if any(one.name for one in found):
-        if arguments.all_namespaces:
+    if not values.words:
+        raise UsageError(NO_TYPE)
+    wanted = references.references(session, values.words)
+    if any(one.name for one in wanted):
+        if values.all_namespaces:
             raise UsageError("a resource cannot be retrieved by name across all namespaces")
-        if arguments.selector or arguments.field_selector:
+        if values.selector:
             raise UsageError("name cannot be provided when a selector is specified")
-    return found
+        if values.field_selector:
+            raise UsageError("name cannot be provided when a field selector is specified")
+    return wanted
 
 
-def _namespace(session: Session, arguments: argparse.Namespace, one: Reference) -> str:
-    return "" if arguments.all_namespaces or not one.resource.namespaced else session.namespace
+def _namespace(session: Session, values: Values, one: Reference) -> str:
+    return "" if values.all_namespaces or not one.resource.namespaced else quote(session.namespace)
 
 
-def _query(arguments: argparse.Namespace) -> dict[str, str]:
-    pairs = {"labelSelector": arguments.selector, "fieldSelector": arguments.field_selector}
-    return {key: value for key, value in pairs.items() if value}
+def _query(values: Values) -> dict[str, str]:
+    query = {}
+    if values.selector:
+        query["labelSelector"] = values.selector
+    if values.field_selector:
+        query["fieldSelector"] = values.field_selector
+    return query
 
 
-def _fetch(session: Session, one: Reference, arguments: argparse.Namespace, accept: str) -> Any:
+def _fetch(session: Session, one: Reference, values: Values, accept: str) -> Any:
     """One object or a whole list (all chunks of it), in the form `accept` asks for; None when ignored as missing."""
-    namespace = _namespace(session, arguments, one)
+    namespace = _namespace(session, values, one)
+    query = {"includeObject": "Object"} if accept == TABLE and values.sort_by else {}
     if one.name:
         try:
-            path = one.resource.path(namespace, quote(one.name, safe=""))
-            return session.get(
-                path, {"includeObject": "Object"} if arguments.sort_by and accept == TABLE else None, accept=accept
-            )
+            return session.get(one.resource.path(namespace, quote(one.name), values.subresource), query, accept=accept)
         except ApiError as error:
-            if error.is_not_found and arguments.ignore_not_found:
+            if error.is_not_found and values.ignore_not_found:
                 return None
             raise
-    query = _query(arguments)
-    if arguments.chunk_size:
-        query["limit"] = str(arguments.chunk_size)
-    if accept == TABLE and arguments.sort_by:
-        query["includeObject"] = "Object"
+    query |= _query(values)
+    if values.chunk_size > 0:
+        query["limit"] = str(values.chunk_size)
     path = one.resource.path(namespace)
     whole = session.get(path, query, accept=accept)
     key = "rows" if whole.get("kind") == "Table" else "items"
@@ -103,174 +130,153 @@ def _fetch(session: Session, one: Reference, arguments: argparse.Namespace, acce
     return whole
 
 
-def _tables(session: Session, wanted: Sequence[Reference], arguments: argparse.Namespace) -> int:
-    several = len({one.resource for one in wanted}) > 1 or arguments.show_kind
-    shown, failed, pending = False, False, None
-    for kind, group in _grouped(wanted):
-        tables = []
-        for one in group:
-            try:
-                table = _fetch(session, one, arguments, TABLE)
-            except ApiError as error:
-                if len(wanted) == 1:
-                    raise
-                report(error)
-                failed = True
-                continue
-            if table:
-                tables.append(table)
-        rows = [row for table in tables for row in table.get("rows") or ()]
-        if arguments.sort_by:
-            rows = _sorted(rows, arguments.sort_by, of=lambda row: row["object"])
-        if not rows:
-            continue
-        printer = printers.TablePrinter(
-            wide=arguments.output == "wide",
-            namespaces=arguments.all_namespaces and kind.resource.namespaced,
-            headings=not arguments.no_headers,
-            labels=arguments.show_labels,
-            label_columns=[part for text in arguments.label_columns for part in text.split(",")],
-            prefix=kind.resource.label("").rstrip("/") if several else "",
-        )
-        if pending is not None:
-            print()
-        pending = printer
-        shown = True
-        printer.show({**tables[0], "rows": rows})
-    if not shown and not failed and not arguments.ignore_not_found:
-        namespaced = any(one.resource.namespaced for one in wanted)
-        everywhere = arguments.all_namespaces or not namespaced
-        where = "" if everywhere else f" in {session.namespace} namespace"
-        print(f"No resources found{where}", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _grouped(wanted: Sequence[Reference]) -> list[tuple[Reference, list[Reference]]]:
-    """Neighbours of one kind together: they share a table."""
-    groups: list[tuple[Reference, list[Reference]]] = []
+def _fetch_all(
+    session: Session, wanted: Sequence[Reference], values: Values, accept: str
+) -> tuple[list[tuple[Reference, Any]], list[ApiError]]:
+    """What is there, and what went wrong with the rest."""
+    found, errors = [], []
     for one in wanted:
+        try:
+            answer = _fetch(session, one, values, accept)
+        except ApiError as error:
+            errors.append(error)
+            continue
+        if answer is not None:
+            found.append((one, answer))
+    return found, errors
+
+
+def _report(errors: Sequence[ApiError]) -> int:
+    sys.stdout.flush()
+    for error in dict.fromkeys(map(wording, errors)):
+        print(error, file=sys.stderr)
+    return 1 if errors else 0
+
+
+def _tables(session: Session, wanted: Sequence[Reference], values: Values) -> int:
+    several = len({one.resource for one in wanted}) > 1 or values.show_kind
+    found, errors = _fetch_all(session, wanted, values, TABLE)
+    shown = 0
+    for kind, tables in _grouped(found):
+        rows = [row for table in tables for row in table.get("rows") or ()]
+        if values.sort_by:
+            rows = _sorted(rows, values.sort_by, of=lambda row: row["object"])
+        if rows:
+            if shown:
+                print()
+            shown += 1
+            _printer(values, kind, several=several).show({**tables[0], "rows": rows})
+    if not shown and not errors and not values.ignore_not_found:
+        nowhere = values.all_namespaces or not any(one.resource.namespaced for one in wanted)
+        where = "" if nowhere else f" in {session.namespace} namespace"
+        print(f"No resources found{where}.", file=sys.stderr)
+    return _report(errors)
+
+
+def _printer(values: Values, kind: Reference, *, several: bool = False) -> TablePrinter:
+    return TablePrinter(
+        wide=values.output == "wide",
+        namespaces=values.all_namespaces and kind.resource.namespaced,
+        headings=not values.no_headers,
+        labels=values.show_labels,
+        label_columns=values.label_columns,
+        prefix=kind.resource.label("").rstrip("/") if several else "",
+    )
+
+
+def _grouped(found: Sequence[tuple[Reference, Any]]) -> list[tuple[Reference, list[Any]]]:
+    """Neighbours of one kind together: they share a table."""
+    groups: list[tuple[Reference, list[Any]]] = []
+    for one, table in found:
         if groups and groups[-1][0].resource == one.resource:
-            groups[-1][1].append(one)
+            groups[-1][1].append(table)
         else:
-            groups.append((one, [one]))
+            groups.append((one, [table]))
     return groups
 
 
-def _values(session: Session, wanted: Sequence[Reference], arguments: argparse.Namespace) -> int:
-    values: list[dict[str, Any]] = []
-    names: list[str] = []
-    failed = False
-    for one in wanted:
-        try:
-            found = _fetch(session, one, arguments, JSON)
-        except ApiError as error:
-            if len(wanted) == 1:
-                raise
-            report(error)
-            failed = True
-            continue
-        if found is None:
-            continue
-        items = (
-            [found]
-            if one.name
-            else [
-                {"apiVersion": one.resource.api_version, "kind": one.resource.kind} | item
-                for item in found.get("items") or ()
-            ]
-        )
+def _values(session: Session, wanted: Sequence[Reference], values: Values) -> int:
+    from kctl import printers
+
+    found, errors = _fetch_all(session, wanted, values, JSON)
+    pairs: list[tuple[dict[str, Any], str]] = []
+    for one, answer in found:
+        items = [answer] if one.name else [_typed(one, item) for item in answer.get("items") or ()]
         for item in items:
-            if not arguments.show_managed_fields:
+            if not values.show_managed_fields:
                 item.get("metadata", {}).pop("managedFields", None)
-            names.append(one.resource.label(item["metadata"]["name"]))
-        values += items
+            pairs.append((item, one.resource.label(item.get("metadata", {}).get("name", ""))))
     single = len(wanted) == 1 and bool(wanted[0].name)
-    if single and not values:
-        return 0
-    if arguments.sort_by:
-        pairs = _sorted(list(zip(values, names, strict=True)), arguments.sort_by, of=lambda pair: pair[0])
-        values, names = [value for value, _ in pairs], [name for _, name in pairs]
-    if arguments.output.startswith("custom-columns"):
-        kind, _, spec = arguments.output.partition("=")
-        if kind == "custom-columns-file":
-            from pathlib import Path
-
-            heads, paths = (line.split() for line in Path(spec).read_text().splitlines()[:2])
-            spec = ",".join(f"{head}:{path}" for head, path in zip(heads, paths, strict=True))
-        printers.show_custom_columns(values, spec, headings=not arguments.no_headers)
-    else:
-        printers.show_values(values, arguments.output, as_list=not single, names=names)
-    return 1 if failed else 0
+    if values.sort_by:
+        pairs = _sorted(pairs, values.sort_by, of=lambda pair: pair[0])
+    if pairs or (not single and not errors):
+        printers.show_values(
+            [value for value, _ in pairs],
+            values.output,
+            as_list=not single,
+            names=[name for _, name in pairs],
+            headings=not values.no_headers,
+        )
+    return _report(errors)
 
 
-def _sorted(items: list[Any], path: str, *, of: Any) -> list[Any]:
-    from kctl import jsonpath
-
-    expression = path if path.startswith("{") else "{" + (path if path.startswith(".") else f".{path}") + "}"
-
-    def key(item: Any) -> tuple[int, float, str]:
-        found = next(iter(jsonpath.find(expression, of(item), missing_ok=True)), None)
-        if found is None:
-            return (0, 0.0, "")
-        return (1, float(found), "") if isinstance(found, int | float) else (2, 0.0, str(found))
-
-    return sorted(items, key=key)
+def _typed(one: Reference, item: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": one.resource.api_version, "kind": one.resource.kind} | item
 
 
-def _watch(session: Session, wanted: Sequence[Reference], arguments: argparse.Namespace) -> int:
-    if len({one.resource for one in wanted}) != 1:
-        raise UsageError("you may only specify a single resource type for a watch")
+def _sorted(items: list[Any], path: str, *, of: Callable[[Any], Any]) -> list[Any]:
+    from kctl.sorting import sorted_by
+
+    return sorted_by(items, path, of)
+
+
+def _watch(session: Session, wanted: Sequence[Reference], values: Values) -> None:
+    """List, then print changes for ever. Raises ApiError when the server ends it for a reason."""
+    if len({one.resource for one in wanted}) != 1 or len(wanted) > 1:
+        raise UsageError("you may only specify a single resource type")
     one = wanted[0]
-    namespace = _namespace(session, arguments, one)
-    query = _query(arguments)
+    path = one.resource.path(_namespace(session, values, one))
+    query = _query(values)
     if one.name:
         query["fieldSelector"] = f"metadata.name={one.name}"
-    tables = arguments.output in ("", "wide")
-    accept = TABLE if tables else JSON
-    printer = printers.TablePrinter(
-        wide=arguments.output == "wide",
-        namespaces=arguments.all_namespaces and one.resource.namespaced,
-        labels=arguments.show_labels,
-        label_columns=[part for text in arguments.label_columns for part in text.split(",")],
-    )
-    if one.name and not arguments.watch_only:
-        session.read(one.resource, one.name, namespace)  # a missing object is an error, not a silent wait
-    listed = session.get(one.resource.path(namespace), query, accept=accept)
-    headings = not arguments.no_headers
-
-    def show(value: Any) -> None:
-        nonlocal headings
-        if tables:
-            printer.show(value, headings=headings and bool(value.get("rows")))
-            headings = headings and not value.get("rows")
-        else:
-            typed = {"apiVersion": one.resource.api_version, "kind": one.resource.kind} | value
-            printers.show_values(
-                [typed], arguments.output, as_list=False, names=[one.resource.label(typed["metadata"]["name"])]
-            )
-            sys.stdout.flush()
-
-    if not arguments.watch_only:
-        for value in [listed] if tables else listed.get("items") or ():
-            show(value)
+        if not values.watch_only:
+            session.read(one.resource, one.name, session.namespace)  # a missing object is an error, not a silent wait
+    accept = JSON if _structured(values) else TABLE
+    listed = session.get(path, query, accept=accept)
+    show = _values_shower(one, values) if _structured(values) else _table_shower(one, values)
+    if not values.watch_only:
+        for value in (listed.get("items") or ()) if _structured(values) else [listed]:
+            show("ADDED", value)
     version = listed["metadata"]["resourceVersion"]
     while True:
-        for kind, value in session.watch(
-            one.resource.path(namespace), {**query, "resourceVersion": version}, accept=accept
-        ):
+        for event, value in session.watch(path, {**query, "resourceVersion": version}, accept=accept):
             version = _version(value) or version
-            if kind != "BOOKMARK":
-                show(value)
+            if event != "BOOKMARK":
+                show(event, value)
+
+
+def _table_shower(one: Reference, values: Values) -> Callable[[str, Any], None]:
+    printer = _printer(values, one, several=values.show_kind)
+    return lambda event, table: printer.show(table, event=event if values.output_watch_events else "")
+
+
+def _values_shower(one: Reference, values: Values) -> Callable[[str, Any], None]:
+    from kctl import printers
+
+    def show(event: str, value: Any) -> None:
+        value = _typed(one, value)
+        if not values.show_managed_fields:
+            value["metadata"].pop("managedFields", None)
+        name = one.resource.label(value["metadata"]["name"])
+        if values.output_watch_events and values.output in ("json", "yaml"):
+            value = {"type": event, "object": value}
+        printers.show_values([value], values.output, as_list=False, names=[name], separate=True)
+        sys.stdout.flush()
+
+    return show
 
 
 def _version(value: dict[str, Any]) -> str:
     rows = value.get("rows")
-    source = rows[0].get("object") or {} if rows else value
+    source = (rows[0].get("object") or {}) if rows else value
     return str((source.get("metadata") or {}).get("resourceVersion") or "")
-
-
-def report(error: ApiError) -> None:
-    """Print one of several errors, and go on."""
-    from kctl.__main__ import wording
-
-    print(wording(error), file=sys.stderr)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 import time
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
-from kctl import flags, objects, printers, rollout_status
-from kctl.__main__ import UsageError
+from kctl import flags, manifests, printers, references, rollout_status
 from kctl.discovery import ApiResource
+from kctl.errors import UsageError, wording
+from kctl.flags import Flags, Values
 from kctl.session import JSON_PATCH, STRATEGIC_PATCH, Session
+from kctl.urls import quote
+from kctl.writes import SUFFIXES, Write, declare
+from sampan.api_error import SampanError
 
 REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -26,34 +29,37 @@ NOT_ROLLED_BACK = (
 )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the verbs."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, text in (
-        ("status", "show how far the rollout is"),
-        ("history", "list the revisions"),
-        ("undo", "go back to an earlier revision"),
-        ("restart", "start every pod anew, a few at a time"),
-        ("pause", "stop rolling out changes"),
-        ("resume", "go on rolling out changes"),
-    ):
-        made = verbs.add_parser(name, help=text, description=text)
-        made.add_argument("words", nargs="*", metavar="TYPE[/NAME] [NAME ...]")
-        made.add_argument("-l", "--selector", default="", help="all objects with these labels")
-        if name == "status":
-            made.add_argument("-w", "--watch", nargs="?", const="true", default="true", help="wait until it is done")
-            made.add_argument("--timeout", default="0s", help="how long to wait; 0 for ever")
-            made.add_argument("--revision", type=int, default=0, help="wait for this revision alone")
-        if name in ("undo", "history"):
-            made.add_argument("--to-revision" if name == "undo" else "--revision", dest="revision", type=int, default=0)
-        if name in ("undo", "restart", "pause", "resume"):
-            made.add_argument("--dry-run", nargs="?", const="unchanged", default="none", help="none, client or server")
-        flags.add_global(made)
+VERBS = {
+    "status": "show how far the rollout is",
+    "history": "list the revisions",
+    "undo": "go back to an earlier revision",
+    "restart": "start every pod anew, a few at a time",
+    "pause": "stop rolling out changes",
+    "resume": "go on rolling out changes",
+}
 
 
-def run(arguments: argparse.Namespace) -> int:
+def configure(flags: Flags, verb: str) -> None:
+    """Declare a verb's flags."""
+    flags.usage = "(TYPE NAME | TYPE/NAME) [flags]"
+    flags.text("selector", "all objects with these labels", short="l")
+    flags.texts("filename", "files that name the objects", short="f")
+    flags.switch("recursive", "folders with all that is below them", short="R")
+    if verb == "status":
+        flags.switch("watch", "wait until it is done", short="w", default=True)
+        flags.text("timeout", "how long to wait; 0 for ever", default="0s")
+        flags.number("revision", "wait for this revision alone")
+    elif verb == "history":
+        flags.number("revision", "show this revision's pod template")
+        flags.text("output", "yaml or json", short="o")
+    else:
+        declare(flags)
+        if verb == "undo":
+            flags.number("to-revision", "the revision to go back to; 0 for the last one")
+
+
+def run(values: Values) -> int:
     """Do what the verb says for each object."""
-    session = flags.session(arguments)
     verb = {
         "status": _status,
         "history": _history,
@@ -61,23 +67,45 @@ def run(arguments: argparse.Namespace) -> int:
         "restart": _restart,
         "pause": _pause,
         "resume": _resume,
-    }[arguments.verb]
-    for resource, name in objects.chosen(session, arguments):
-        verb(session, resource, name, arguments)
-    return 0
+    }[values.verb]
+    if "dry_run" in vars(values):
+        Write(values, "")
+    if not values.words and not values.filename:
+        raise UsageError("required resource not specified")
+    session = flags.session(values)
+    targets = _targets(session, values)
+    if len(targets) == 1:
+        verb(session, *targets[0], values)
+        return 0
+    failed = False
+    for target in targets:
+        try:
+            verb(session, *target, values)
+        except SampanError as error:
+            print(wording(error), file=sys.stderr)
+            failed = True
+    return 1 if failed else 0
 
 
-def _status(session: Session, resource: ApiResource, name: str, arguments: argparse.Namespace) -> None:
+def _targets(session: Session, values: Values) -> list[tuple[ApiResource, str]]:
+    if values.filename:
+        loaded = manifests.load(values.filename, recursive=values.recursive)
+        return [(session.discovery.of_kind(one.value["apiVersion"], one.value["kind"]), one.name) for one in loaded]
+    values.all = True
+    return references.chosen(session, values)
+
+
+def _status(session: Session, resource: ApiResource, name: str, values: Values) -> None:
     describe = rollout_status.BY_KIND.get(resource.kind)
     if describe is None:
         raise UsageError(f"no status viewer has been implemented for {resource.kind}")
-    limit = flags.seconds(arguments.timeout)
+    limit = flags.seconds(values.timeout)
     deadline = time.monotonic() + limit if limit > 0 else None
     said = ""
     while True:
         live = session.read(resource, name, session.namespace)
         said, done = _say(describe(live), said)
-        if done or arguments.watch == "false":
+        if done or not values.watch:
             return
         left = None if deadline is None else deadline - time.monotonic()
         query = {
@@ -85,7 +113,7 @@ def _status(session: Session, resource: ApiResource, name: str, arguments: argpa
             "resourceVersion": live["metadata"]["resourceVersion"],
             "timeoutSeconds": str(max(1, int(left)) if left is not None else 300),
         }
-        for kind, value in session.watch(resource.path(session.namespace), query):
+        for kind, value in session.watch(resource.path(quote(session.namespace)), query):
             if kind == "DELETED":
                 raise UsageError("object has been deleted")
             if kind in ("ADDED", "MODIFIED"):
@@ -111,11 +139,12 @@ def _replica_sets(session: Session, deployment: dict[str, Any]) -> dict[int, dic
     labels = deployment["spec"]["selector"].get("matchLabels") or {}
     query = {"labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())}
     found = {}
-    for item in session.get(resource.path(deployment["metadata"]["namespace"]), query)["items"]:
+    for item in session.get(resource.path(quote(deployment["metadata"]["namespace"])), query)["items"]:
         owners = item["metadata"].get("ownerReferences") or ()
         if any(one.get("controller") and one["uid"] == deployment["metadata"]["uid"] for one in owners):
             revision = (item["metadata"].get("annotations") or {}).get(REVISION, "0")
-            found[int(revision)] = item
+            if revision.isdigit():
+                found[int(revision)] = item
     return found
 
 
@@ -124,26 +153,29 @@ def _only_deployments(resource: ApiResource, what: str) -> None:
         raise UsageError(f"no {what} has been implemented for {resource.kind}")
 
 
-def _history(session: Session, resource: ApiResource, name: str, arguments: argparse.Namespace) -> None:
+def _history(session: Session, resource: ApiResource, name: str, values: Values) -> None:
     _only_deployments(resource, "history viewer")
     sets = _replica_sets(session, session.read(resource, name, session.namespace))
-    if arguments.revision:
-        if arguments.revision not in sets:
+    if values.revision:
+        if values.revision not in sets:
             raise UsageError("unable to find the specified revision")
-        print(f"{resource.label(name)} with revision #{arguments.revision}")
-        template = {"Pod Template": sets[arguments.revision]["spec"]["template"]}
-        print(printers.to_yaml(template), end="")
+        from kctl.describe.templates import template_lines
+
+        if values.output:
+            printers.show_values([sets[values.revision]], values.output, as_list=False, names=[resource.label(name)])
+            return
+        print(f"{resource.label(name)} with revision #{values.revision}")
+        print("\n".join(template_lines(sets[values.revision]["spec"]["template"])))
         return
     print(f"{resource.label(name)} ")
-    rows = [["REVISION", "CHANGE-CAUSE"]]
+    print("REVISION  CHANGE-CAUSE")
     for revision in sorted(sets):
-        rows.append([str(revision), (sets[revision]["metadata"].get("annotations") or {}).get(CHANGE_CAUSE, "<none>")])
-    for first, second in rows:
-        print(f"{first:<9} {second}")
+        cause = (sets[revision]["metadata"].get("annotations") or {}).get(CHANGE_CAUSE, "<none>")
+        print(f"{revision:<9} {cause}")
     print()
 
 
-def _undo(session: Session, resource: ApiResource, name: str, arguments: argparse.Namespace) -> None:
+def _undo(session: Session, resource: ApiResource, name: str, values: Values) -> None:
     _only_deployments(resource, "rollbacker")
     live = session.read(resource, name, session.namespace)
     if live["spec"].get("paused"):
@@ -152,7 +184,7 @@ def _undo(session: Session, resource: ApiResource, name: str, arguments: argpars
             f' "kubectl rollout resume deployment/{name}" and try again'
         )
     sets = _replica_sets(session, live)
-    target = arguments.revision
+    target = values.to_revision
     if not target:
         if len(sets) < 2:
             raise UsageError(f'no rollout history found for deployment "{name}"')
@@ -172,11 +204,10 @@ def _undo(session: Session, resource: ApiResource, name: str, arguments: argpars
         {"op": "replace", "path": "/spec/template", "value": template},
         {"op": "add", "path": "/metadata/annotations", "value": kept | restored},
     ]
-    _send(session, resource, name, patch, JSON_PATCH, arguments)
-    print(f"{resource.label(name)} rolled back{_suffix(arguments)}")
+    _send(session, resource, live, patch, JSON_PATCH, values, "rolled back")
 
 
-def _restart(session: Session, resource: ApiResource, name: str, arguments: argparse.Namespace) -> None:
+def _restart(session: Session, resource: ApiResource, name: str, values: Values) -> None:
     live = session.read(resource, name, session.namespace)
     if "template" not in live.get("spec", {}):
         raise UsageError(f"{resource.plural} {name}: restarting is not supported")
@@ -184,39 +215,34 @@ def _restart(session: Session, resource: ApiResource, name: str, arguments: argp
         raise UsageError(f"can't restart paused {resource.singular} (run rollout resume first)")
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     patch = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: stamp}}}}}
-    _send(session, resource, name, patch, STRATEGIC_PATCH, arguments)
-    print(f"{resource.label(name)} restarted{_suffix(arguments)}")
+    _send(session, resource, live, patch, STRATEGIC_PATCH, values, "restarted")
 
 
-def _pause(session: Session, resource: ApiResource, name: str, arguments: argparse.Namespace) -> None:
-    _set_paused(session, resource, name, True, arguments)
+def _pause(session: Session, resource: ApiResource, name: str, values: Values) -> None:
+    _set_paused(session, resource, name, True, values)
 
 
-def _resume(session: Session, resource: ApiResource, name: str, arguments: argparse.Namespace) -> None:
-    _set_paused(session, resource, name, False, arguments)
+def _resume(session: Session, resource: ApiResource, name: str, values: Values) -> None:
+    _set_paused(session, resource, name, False, values)
 
 
 def _set_paused(
-    session: Session, resource: ApiResource, name: str, paused: bool, arguments: argparse.Namespace
+    session: Session, resource: ApiResource, name: str, paused: bool, values: Values
 ) -> None:
     _only_deployments(resource, "pauser" if paused else "resumer")
     live = session.read(resource, name, session.namespace)
     if bool(live["spec"].get("paused")) == paused:
         raise UsageError(f'{resource.plural}.{resource.group} "{name}" is {"already" if paused else "not"} paused')
-    _send(session, resource, name, {"spec": {"paused": paused}}, STRATEGIC_PATCH, arguments)
-    print(f"{resource.label(name)} {'paused' if paused else 'resumed'}{_suffix(arguments)}")
+    done = "paused" if paused else "resumed"
+    _send(session, resource, live, {"spec": {"paused": paused}}, STRATEGIC_PATCH, values, done)
 
 
 def _send(
-    session: Session, resource: ApiResource, name: str, patch: Any, content_type: str, arguments: argparse.Namespace
+    session: Session, resource: ApiResource, live: dict[str, Any], patch: Any, content_type: str, values: Values, done: str
 ) -> None:
-    if arguments.dry_run == "client":
-        return
-    query = {"dryRun": "All"} if arguments.dry_run == "server" else {}
-    session.call(
-        "PATCH", resource.path(session.namespace, quote(name, safe="")), query, patch, content_type=content_type
-    )
-
-
-def _suffix(arguments: argparse.Namespace) -> str:
-    return {"none": "", "client": " (dry run)", "server": " (server dry run)"}[arguments.dry_run]
+    """Send a patch, and say what is done by it."""
+    write = Write(values, "kubectl-rollout")
+    if not write.pretends:
+        path = resource.path(quote(session.namespace), quote(live["metadata"]["name"]))
+        live = session.call("PATCH", path, write.query, patch, content_type=content_type)
+    write.report(resource, live, done)

@@ -2,52 +2,84 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 from typing import Any
-from urllib.parse import quote
 
-from kctl import flags, objects
-from kctl.__main__ import UsageError
-from kctl.session import STRATEGIC_PATCH
+from kctl import flags, manifests, references
+from kctl.discovery import ApiResource
+from kctl.errors import UsageError, wording
+from kctl.flags import Flags, Values
+from kctl.session import STRATEGIC_PATCH, Session
+from kctl.urls import quote
+from kctl.writes import Write, declare
+from sampan.api_error import ApiError
+
+VERBS = {"image": "change the image of containers"}
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(flags: Flags, verb: str) -> None:
     """Declare the flags."""
-    parser.add_argument("what", choices=("image",), help="what to set")
-    parser.add_argument("words", nargs="*", metavar="TYPE/NAME CONTAINER=VALUE ...")
-    parser.add_argument("-l", "--selector", default="", help="all objects with these labels")
-    parser.add_argument("--all", action="store_true", help="all objects of the kind in the namespace")
-    parser.add_argument("--dry-run", nargs="?", const="unchanged", default="none", help="none, client or server")
-    flags.add_global(parser)
+    flags.usage = "(-f FILENAME | TYPE NAME | TYPE/NAME) CONTAINER=IMAGE ..."
+    flags.text("selector", "all objects with these labels", short="l")
+    flags.switch("all", "all objects of the kind in the namespace")
+    flags.texts("filename", "files that name the objects", short="f")
+    flags.switch("recursive", "folders with all that is below them", short="R")
+    declare(flags)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(values: Values) -> int:
     """Set images."""
-    images = dict(word.split("=", 1) for word in arguments.words if "=" in word)
-    arguments.words = [word for word in arguments.words if "=" not in word]
+    images = dict(word.split("=", 1) for word in values.words if "=" in word)
+    values.words = [word for word in values.words if "=" not in word]
+    if not values.words and not values.filename:
+        raise UsageError(references.NOTHING_NAMED)
     if not images:
         raise UsageError("at least one image update is required")
-    session = flags.session(arguments)
-    query = {"dryRun": "All"} if arguments.dry_run == "server" else {}
-    for resource, name in objects.chosen(session, arguments):
-        live = session.read(resource, name, session.namespace)
-        patch = _patch(live, images)
-        if patch is None:
-            raise UsageError(
-                f"unable to find container named {', '.join(repr(one) for one in images)}".replace("'", '"')
+    if "*" in images and len(images) > 1:
+        raise UsageError("all containers are already specified by *, but saw more than one container_name=image pairs")
+    write = Write(values, "kubectl-set")
+    session = flags.session(values)
+    failed = False
+    for resource, namespace, name in _targets(session, values):
+        try:
+            _set(session, resource, namespace, name, images, write)
+        except ApiError as error:
+            print(wording(error), file=sys.stderr)
+            failed = True
+    return 1 if failed else 0
+
+
+def _targets(session: Session, values: Values) -> list[tuple[ApiResource, str, str]]:
+    if values.filename:
+        loaded = manifests.load(values.filename, recursive=values.recursive)
+        return [
+            (
+                session.discovery.of_kind(one.value["apiVersion"], one.value["kind"]),
+                one.namespace or session.namespace,
+                one.name,
             )
-        if not patch:
-            continue
-        if arguments.dry_run != "client":
-            path = resource.path(session.namespace, quote(name, safe=""))
-            session.call("PATCH", path, query, patch, content_type=STRATEGIC_PATCH)
-        suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}.get(arguments.dry_run, "")
-        print(f"{resource.label(name)} image updated{suffix}")
-    return 0
+            for one in loaded
+        ]
+    return [(resource, session.namespace, name) for resource, name in references.chosen(session, values)]
 
 
-def _patch(live: dict[str, Any], images: dict[str, str]) -> dict[str, Any] | None:
-    """The strategic patch; empty when nothing changes, None when a container is not there."""
+def _set(
+    session: Session, resource: ApiResource, namespace: str, name: str, images: dict[str, str], write: Write
+) -> None:
+    live = session.read(resource, name, namespace)
+    if not pod_spec(live):
+        raise UsageError(f"{resource.label(name)}: kind {resource.kind} has no pods whose image could be set")
+    patch = _patch(live, images)
+    if not patch:
+        return
+    if not write.pretends:
+        path = resource.path(quote(namespace), quote(name))
+        live = session.call("PATCH", path, write.query, patch, content_type=STRATEGIC_PATCH)
+    write.report(resource, live, "image updated")
+
+
+def _patch(live: dict[str, Any], images: dict[str, str]) -> dict[str, Any]:
+    """The strategic patch; empty when nothing changes. Raises UsageError when a container is not there."""
     spec = pod_spec(live)
     changes: dict[str, list[dict[str, str]]] = {}
     known: set[str] = set()
@@ -58,14 +90,26 @@ def _patch(live: dict[str, Any], images: dict[str, str]) -> dict[str, Any] | Non
             image = images.get(name, images.get("*", container.get("image")))
             if image != container.get("image"):
                 changes.setdefault(key, []).append({"name": name, "image": str(image)})
-    if not (set(images) - {"*"}) <= known:
-        return None
-    if not changes:
-        return {}
-    return {"spec": changes} if live["kind"] == "Pod" else {"spec": {"template": {"spec": changes}}}
+    for name in images:
+        if name != "*" and name not in known:
+            raise UsageError(f'unable to find container named "{name}"')
+    return within_template(live, changes) if changes else {}
+
+
+def within_template(live: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Changes of a pod's spec, where the object has its pod's spec."""
+    if live["kind"] == "Pod":
+        return {"spec": changes}
+    if live["kind"] == "CronJob":
+        return {"spec": {"jobTemplate": {"spec": {"template": {"spec": changes}}}}}
+    return {"spec": {"template": {"spec": changes}}}
 
 
 def pod_spec(value: dict[str, Any]) -> dict[str, Any]:
-    """The pod spec of a pod or of a workload's template."""
+    """The pod spec of a pod or of a workload's template; empty if it has none."""
     spec: dict[str, Any] = value.get("spec") or {}
-    return spec if value.get("kind") == "Pod" else (spec.get("template") or {}).get("spec") or {}
+    if value.get("kind") == "Pod":
+        return spec
+    if value.get("kind") == "CronJob":
+        spec = (spec.get("jobTemplate") or {}).get("spec") or {}
+    return (spec.get("template") or {}).get("spec") or {}

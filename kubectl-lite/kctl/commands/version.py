@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from kctl import flags
+from kctl.errors import UsageError
+from kctl.flags import Flags, Values
 
 CLIENT = "v0.1.0"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(flags: Flags) -> None:
     """Declare the flags."""
-    parser.add_argument("--client", action="store_true", help="the client's only; no server is asked")
-    parser.add_argument("-o", "--output", default="", choices=("", "json", "yaml"), help="json or yaml")
-    flags.add_global(parser)
+    flags.switch("client", "the client's only; no server is asked")
+    flags.text("output", "json or yaml", short="o")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(values: Values) -> int:
     """Print them."""
-    value: dict[str, object] = {"clientVersion": {"gitVersion": CLIENT}}
-    if not arguments.client:
-        value["serverVersion"] = flags.session(arguments).get("/version")
-    if arguments.output == "json":
-        print(json.dumps(value, indent=2))
-    elif arguments.output == "yaml":
+    if values.output not in ("", "json", "yaml"):
+        raise UsageError("--output must be 'yaml' or 'json'")
+    found: dict[str, dict[str, str]] = {"clientVersion": {"gitVersion": CLIENT}}
+    if not values.client:
+        found["serverVersion"] = flags.session(values).get("/version")
+    if values.output == "json":
+        print(json.dumps(found, indent=2))
+    elif values.output == "yaml":
         from kctl.printers import to_yaml
 
-        print(to_yaml(value), end="")
+        print(to_yaml(found), end="")
     else:
-        print(f"Client Version: {CLIENT}")
-        if not arguments.client:
-            server = value["serverVersion"]
-            assert isinstance(server, dict)
-            print(f"Server Version: {server['gitVersion']}")
+        for name, key in (("Client", "clientVersion"), ("Server", "serverVersion")):
+            if key in found:
+                print(f"{name} Version: {found[key]['gitVersion']}")
     return 0

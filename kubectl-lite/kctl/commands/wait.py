@@ -2,68 +2,75 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from kctl import flags, objects
-from kctl.__main__ import UsageError
+from kctl import flags, manifests, references
 from kctl.commands.delete import until_gone
 from kctl.discovery import ApiResource
+from kctl.errors import UsageError
+from kctl.flags import Flags, Values
 from kctl.session import Session
-from sampan.errors import ApiError
+from kctl.urls import quote
+from sampan.api_error import ApiError
 
 Holds = Callable[[dict[str, Any]], bool]
+WEEK = 7 * 86400.0
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(flags: Flags) -> None:
     """Declare the flags."""
-    parser.add_argument("words", nargs="*", metavar="TYPE[/NAME] [NAME ...]")
-    parser.add_argument(
-        "--for", dest="goal", required=True, help="condition=NAME[=VALUE], jsonpath='{...}'=VALUE, create or delete"
-    )
-    parser.add_argument("--timeout", default="30s", help="how long to wait for each; 0 looks once, negative a week")
-    parser.add_argument("-l", "--selector", default="", help="all objects with these labels")
-    parser.add_argument("--all", action="store_true", help="all objects of the kind in the namespace")
-    parser.add_argument("-o", "--output", default="", choices=("", "name"), help="name")
-    flags.add_global(parser)
+    flags.usage = "([-f FILENAME] | TYPE/NAME | TYPE [(-l label | --all)]) --for=..."
+    flags.text("for", "condition=NAME[=VALUE], jsonpath='{...}'[=VALUE], create or delete")
+    flags.text("timeout", "how long to wait for each; 0 looks once, negative a week", default="30s")
+    flags.text("selector", "all objects with these labels", short="l")
+    flags.text("field-selector", "all objects with these fields")
+    flags.switch("all", "all objects of the kind in the namespace")
+    flags.switch("all-namespaces", "in all namespaces (not supported by wait)", short="A")
+    flags.texts("filename", "files that name the objects", short="f")
+    flags.switch("recursive", "folders with all that is below them", short="R")
+    flags.text("output", "name", short="o")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(values: Values) -> int:
     """Wait for each object in turn."""
-    session = flags.session(arguments)
-    limit = flags.seconds(arguments.timeout)
-    deadline = time.monotonic() + (limit if limit >= 0 else 7 * 86400)
-    goal = arguments.goal
-    try:
-        targets = objects.chosen(session, arguments)
-    except ApiError:
-        if goal == "delete":
-            return 0
-        raise
-    if not targets:
-        if goal == "delete":
-            return 0
+    goal = getattr(values, "for")
+    holds = condition(goal) if goal not in ("delete", "create") else None
+    if values.all_namespaces or values.field_selector:
+        raise UsageError("--all-namespaces and --field-selector are not supported by wait yet; use -n and -l")
+    if values.output not in ("", "name"):
+        raise UsageError(f'unable to match a printer suitable for the output format "{values.output}"')
+    limit = flags.seconds(values.timeout)
+    deadline = time.monotonic() + (limit if limit >= 0 else WEEK)
+    session = flags.session(values)
+    targets = _targets(session, values)
+    if not targets and goal != "delete":
         raise UsageError("no matching resources found")
     failed = False
-    for resource, name in targets:
-        namespace = session.namespace if resource.namespaced else ""
+    for resource, namespace, name in targets:
         try:
-            if goal == "delete":
+            if holds is None and goal == "delete":
                 until_gone(session, resource, namespace, name, "", deadline)
-            elif goal == "create":
-                _until(session, resource, namespace, name, lambda _: True, deadline, created=True)
             else:
-                _until(session, resource, namespace, name, condition(goal), deadline)
+                _until(session, resource, namespace, name, holds or (lambda _: True), deadline, created=holds is None)
         except TimeoutError:
             print(f"error: timed out waiting for the condition on {resource.plural}/{name}", file=sys.stderr)
             failed = True
             continue
-        met = {"delete": "deleted", "create": "created"}.get(goal, "condition met")
-        print(resource.label(name) if arguments.output == "name" else f"{resource.label(name)} {met}", flush=True)
+        met = {"delete": "deleted"}.get(goal, "condition met")
+        print(resource.label(name) if values.output == "name" else f"{resource.label(name)} {met}", flush=True)
     return 1 if failed else 0
+
+
+def _targets(session: Session, values: Values) -> list[tuple[ApiResource, str, str]]:
+    if values.filename:
+        loaded = manifests.load(values.filename, recursive=values.recursive)
+        found = [(session.discovery.of_kind(one.value["apiVersion"], one.value["kind"]), one) for one in loaded]
+        return [(kind, (one.namespace or session.namespace) if kind.namespaced else "", one.name) for kind, one in found]
+    chosen = references.chosen(session, values)
+    return [(resource, session.namespace if resource.namespaced else "", name) for resource, name in chosen]
 
 
 def condition(goal: str) -> Holds:
@@ -97,7 +104,7 @@ def condition(goal: str) -> Holds:
             return bool(found) and (not brace or jsonpath.text(found[0]) == value.strip("'\""))
 
         return matches
-    raise UsageError(f'unrecognized condition: "{goal}"')
+    raise UsageError(f'unrecognized condition: "{goal}"' if goal else "unrecognized condition: []")
 
 
 def _until(
@@ -111,7 +118,7 @@ def _until(
     created: bool = False,
 ) -> None:
     """Watch one object until it is so. Raises TimeoutError; ApiError when it is not there."""
-    path, query = resource.path(namespace), {"fieldSelector": f"metadata.name={name}"}
+    path, query = resource.path(quote(namespace)), {"fieldSelector": f"metadata.name={name}"}
     while True:
         listed = session.get(path, query)
         for item in listed.get("items") or ():

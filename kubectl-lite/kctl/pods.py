@@ -1,0 +1,51 @@
+"""Finding the pod and the container that a user means."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from kctl.errors import UsageError
+from kctl.session import Session
+from kctl.urls import quote
+
+
+def default_container(pod: dict[str, Any]) -> str:
+    """The container that is meant when none is named; says so on standard error when there are several."""
+    names = [one["name"] for one in pod["spec"].get("containers") or ()]
+    annotated = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+    if annotated in names:
+        return str(annotated)
+    others = [one["name"] for one in pod["spec"].get("initContainers") or ()]
+    if len(names) + len(others) > 1:
+        listed = ", ".join([*names, *(f"{name} (init)" for name in others)])
+        print(f'Defaulted container "{names[0]}" out of: {listed}', file=sys.stderr)
+    return str(names[0])
+
+
+def pod_of(session: Session, kind: str, name: str) -> dict[str, Any]:
+    """A pod, or one of the pods of a workload or service. Raises UsageError when it has none."""
+    resource = session.discovery.named(kind)
+    value: dict[str, Any] = session.read(resource, name, session.namespace)
+    if resource.kind == "Pod":
+        return value
+    chosen = value.get("spec", {}).get("selector") or {}
+    labels = chosen if resource.kind in ("Service", "ReplicationController") else chosen.get("matchLabels") or {}
+    if not labels:
+        raise UsageError(f"{resource.plural}/{name} has no selector")
+    query = {"labelSelector": ",".join(f"{key}={text}" for key, text in labels.items())}
+    items = session.get(session.discovery.named("pods").path(quote(session.namespace)), query)["items"]
+    if not items:
+        raise UsageError(f"no pods found for {resource.label(name)}; is it scaled to zero?")
+    items.sort(key=_usefulness)
+    if len(items) > 1:
+        print(f"Found {len(items)} pods, using pod/{items[0]['metadata']['name']}", file=sys.stderr)
+    best: dict[str, Any] = items[0]
+    return best
+
+
+def _usefulness(pod: dict[str, Any]) -> tuple[bool, bool, str]:
+    ready = any(
+        one["type"] == "Ready" and one["status"] == "True" for one in pod.get("status", {}).get("conditions") or ()
+    )
+    return not ready, "deletionTimestamp" in pod["metadata"], pod["metadata"].get("creationTimestamp", "")

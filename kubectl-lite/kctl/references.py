@@ -1,0 +1,83 @@
+"""Naming objects on the command line: `pods`, `pods,svc`, `pod x y`, `pod/x svc/y`, `all`."""
+
+from __future__ import annotations
+
+from kctl.discovery import ApiResource
+from kctl.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kctl.flags import Values
+    from kctl.session import Session
+
+NOTHING_NAMED = """You must provide one or more resources by argument or filename.
+Example resource specifications include:
+   '-f rsrc.yaml'
+   '--filename=rsrc.json'
+   '<resource> <name>'
+   '<resource>'"""
+NO_NAME = "resource(s) were provided, but no name was specified"
+
+
+class Reference:
+    """Objects that the command line names: one when `name` is given, else all that selectors choose."""
+
+    __slots__ = ("name", "resource")
+
+    def __init__(self, resource: ApiResource, name: str = "") -> None:
+        self.resource, self.name = resource, name
+
+
+def references(session: Session, words: Sequence[str]) -> list[Reference]:
+    """What the words name. Raises UsageError and UnknownKind."""
+    if not words:
+        raise UsageError(NOTHING_NAMED)
+    if any("/" in word for word in words):
+        return _slashed(session, words)
+    kinds: list[ApiResource] = []
+    for word in words[0].split(","):
+        kinds += session.discovery.category(word) or [session.discovery.named(word)]
+    if len(words) == 1:
+        return [Reference(kind) for kind in kinds]
+    if len(kinds) > 1:
+        # kubectl looks every name up in every kind
+        return [Reference(kind, name) for kind in kinds for name in words[1:]]
+    return [Reference(kinds[0], name) for name in words[1:]]
+
+
+def _slashed(session: Session, words: Sequence[str]) -> list[Reference]:
+    found = []
+    for word in words:
+        kind, slash, name = word.partition("/")
+        if not slash:
+            raise UsageError(
+                "there is no need to specify a resource type as a separate argument when passing arguments in"
+                " resource/name form (e.g. 'kctl get resource/<resource_name>' instead of 'kctl get resource"
+                " resource/<resource_name>'"
+            )
+        if not kind or not name or "/" in name:
+            raise UsageError(
+                f"arguments in resource/name form must have a single resource and name: {word!r}".replace("'", '"')
+            )
+        found.append(Reference(session.discovery.named(kind), name))
+    return found
+
+
+def chosen(session: Session, values: Values) -> list[tuple[ApiResource, str]]:
+    """What `TYPE NAME ...`, `TYPE/NAME ...`, `TYPE -l SELECTOR` or `TYPE --all` choose in the session's namespace.
+
+    Raises UsageError when kinds are named and no objects.
+    """
+    found: list[tuple[ApiResource, str]] = []
+    for one in references(session, values.words):
+        if one.name:
+            found.append((one.resource, one.name))
+            continue
+        if not (values.selector or getattr(values, "all", False)):
+            raise UsageError(NO_NAME)
+        query = {"labelSelector": values.selector} if values.selector else None
+        items = session.get(one.resource.path(session.namespace), query).get("items") or ()
+        found += [(one.resource, item["metadata"]["name"]) for item in items]
+    return found
