@@ -29,7 +29,7 @@ SUCCESS_CRITERIA_MET, FAILURE_TARGET = "SuccessCriteriaMet", "FailureTarget"
 CONTROLLER_NAME = "kubernetes.io/job-controller"
 DEFAULT_BACKOFF_LIMIT = 6
 MOST_AT_ONCE = 500
-UNSUPPORTED = ("backoff_limit_per_index", "max_failed_indexes", "success_policy", "scheduling")
+UNSUPPORTED = ("scheduling",)
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,10 @@ def _count(job: Job, pods: Sequence[Pod], found: jp.Tally) -> Counted:
         completed = jp.format_indexes(done) or None
         succeeded = len(done)
         waiting_succeeded = []
+    given_up = status.failed_indexes
+    if indexed and job.spec.backoff_limit_per_index is not None:
+        lost = jp.parse_indexes(given_up, job.spec.completions or 0) | (jp.failed_indexes(job, found) - done)
+        given_up = jp.format_indexes(lost)
     waiting = UncountedTerminatedPods(succeeded=waiting_succeeded, failed=waiting_failed)
     return Counted(
         status.model_copy(
@@ -161,6 +165,7 @@ def _count(job: Job, pods: Sequence[Pod], found: jp.Tally) -> Counted:
                 "succeeded": succeeded or None,
                 "failed": failed or None,
                 "completed_indexes": completed,
+                "failed_indexes": given_up,
                 "uncounted_terminated_pods": waiting,
             }
         ),
@@ -191,17 +196,45 @@ def _end(job: Job, found: jp.Tally, status: JobStatus, now: datetime) -> End | N
         action, why = jp.verdict(job, pod)
         if action == jp.FAIL_JOB and jp.has_finalizer(pod):
             return End(FAILED, "PodFailurePolicy", why)
-    limit = DEFAULT_BACKOFF_LIMIT if job.spec.backoff_limit is None else job.spec.backoff_limit
+    each = job.spec.backoff_limit_per_index is not None
+    limit = job.spec.backoff_limit
+    if limit is None:
+        limit = 2**31 - 1 if each else DEFAULT_BACKOFF_LIMIT
     if failures(status) > limit or _restarted_too_often(job, found, limit):
         return End(FAILED, "BackoffLimitExceeded", "Job has reached the specified backoff limit")
     if _past_deadline(job, status, now):
         return End(FAILED, "DeadlineExceeded", "Job was active longer than specified deadline")
+    matched = _success_rule(job, status)
+    if matched is not None:
+        return End(COMPLETE, "SuccessPolicy", f"Matched rules at index {matched}")
+    if each and job.spec.completions is not None:
+        lost = len(jp.parse_indexes(status.failed_indexes, job.spec.completions))
+        most = job.spec.max_failed_indexes
+        if most is not None and lost > most:
+            text = "Job has exceeded the specified maximal number of failed indexes"
+            return End(FAILED, "MaxFailedIndexesExceeded", text)
+        if lost and successes(status) + lost >= job.spec.completions:
+            return End(FAILED, "FailedIndexes", "Job has failed indexes")
     if job.spec.completions is None:
         complete = successes(status) > 0 and not found.active and not found.terminating
     else:
         complete = successes(status) >= job.spec.completions and not job.spec.suspend
     if complete:
         return End(COMPLETE, "CompletionsReached", "Reached expected number of succeeded pods")
+    return None
+
+
+def _success_rule(job: Job, status: JobStatus) -> int | None:
+    """The first rule of the success policy that the completed indexes fulfil (KEP-3998)."""
+    completions = job.spec.completions or 0
+    done = jp.parse_indexes(status.completed_indexes, completions)
+    policy = job.spec.success_policy
+    for number, rule in enumerate(policy.rules if policy is not None else ()):
+        asked = jp.parse_indexes(rule.succeeded_indexes, completions) if rule.succeeded_indexes else None
+        met = done if asked is None else done & asked
+        wanted = rule.succeeded_count if rule.succeeded_count is not None else len(asked or ())
+        if wanted and len(met) >= wanted:
+            return number
     return None
 
 
@@ -248,9 +281,11 @@ def _adjust(job: Job, found: jp.Tally, status: JobStatus, now: datetime) -> tupl
         wanted = len(found.active) if done > 0 else parallelism
         wanted = min(wanted, parallelism)
     else:
-        wanted = min(parallelism, max(0, completions - done))
+        lost = jp.parse_indexes(status.failed_indexes, completions)
+        wanted = min(parallelism, max(0, completions - done - len(lost)))
     indexed = job.spec.completion_mode == jp.INDEXED and completions is not None
     finished = jp.parse_indexes(status.completed_indexes, completions or 0) if indexed else set()
+    finished |= jp.parse_indexes(status.failed_indexes, completions or 0) if indexed else set()
     doomed: list[Pod] = []
     active = found.active
     if indexed:
@@ -263,15 +298,25 @@ def _adjust(job: Job, found: jp.Tally, status: JobStatus, now: datetime) -> tupl
     lacking = min(wanted - standing, MOST_AT_ONCE)
     if lacking <= 0:
         return doomed, [], 0.0
-    wait = jp.backoff(found, now)
+    each = indexed and job.spec.backoff_limit_per_index is not None
+    wait = 0.0 if each else jp.backoff(found, now)
     if wait > 0:
         return doomed, [], wait
-    numbers: list[int | None] = [None] * lacking
-    if indexed:
-        held = active + (found.terminating if policy == "Failed" else [])
-        taken = finished | {jp.index_of(pod) for pod in held}
-        numbers = list(jp.indexes_to_start(completions or 0, lacking, taken))
-    return doomed, [pods_.create(jp.new_pod(job, one), job, JOBS) for one in numbers], 0.0
+    if not indexed:
+        return doomed, [pods_.create(jp.new_pod(job, None), job, JOBS)] * lacking, 0.0
+    held = active + (found.terminating if policy == "Failed" else [])
+    taken = finished | {jp.index_of(pod) for pod in held}
+    if each:
+        waits = {n: jp.backoff_of_index(found, n, now) for n in {jp.index_of(pod) for pod in found.failed} - taken}
+        resting = {number: seconds for number, seconds in waits.items() if seconds > 0}
+        taken |= resting.keys()
+        wait = min(resting.values(), default=0.0)
+    numbers = jp.indexes_to_start(completions or 0, lacking, taken)
+    creations: list[Action] = []
+    for one in numbers:
+        failed_before = jp.failures_of_index(job, found, one) if each else None
+        creations.append(pods_.create(jp.new_pod(job, one, failed_before), job, JOBS))
+    return doomed, creations, wait
 
 
 def _one_an_index(active: Sequence[Pod], finished: set[int], completions: int) -> tuple[list[Pod], list[Pod]]:

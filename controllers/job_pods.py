@@ -18,8 +18,9 @@ from sampan.objects import owned_by
 
 FINALIZER = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
+INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 INDEXED = "Indexed"
-IGNORE, FAIL_JOB = "Ignore", "FailJob"
+IGNORE, FAIL_JOB, FAIL_INDEX = "Ignore", "FailJob", "FailIndex"
 FIRST_BACKOFF, MOST_BACKOFF = 10.0, 600.0
 
 
@@ -133,6 +134,36 @@ def finished_at(pod: Pod) -> datetime:
     return known or pods_.created_at(pod)[0]
 
 
+def index_failures(pod: Pod) -> int:
+    """How often the pod's index had failed before the pod."""
+    text = pod.metadata.annotations.get(INDEX_FAILURES, "")
+    return int(text) if text.isdigit() else 0
+
+
+def failures_of_index(job: Job, found: Tally, index: int) -> int:
+    """How often an index has failed, as its failed pods know. Ignored failures do not count."""
+    failed = (pod for pod in found.failed if index_of(pod) == index)
+    return max((index_failures(pod) + (verdict(job, pod)[0] != IGNORE) for pod in failed), default=0)
+
+
+def failed_indexes(job: Job, found: Tally) -> set[int]:
+    """The indexes that have failed too often, or for good by the failure policy (KEP-3850)."""
+    limit = job.spec.backoff_limit_per_index
+    if limit is None:
+        return set()
+    failed: set[int] = set()
+    for pod in found.failed:
+        action = verdict(job, pod)[0]
+        if action == FAIL_INDEX or (action != IGNORE and index_failures(pod) >= limit):
+            failed.add(index_of(pod))
+    return failed
+
+
+def backoff_of_index(found: Tally, index: int, now: datetime) -> float:
+    """Seconds before an index is tried again, when indexes back off on their own."""
+    return backoff(Tally(failed=[pod for pod in found.failed if index_of(pod) == index]), now)
+
+
 def backoff(found: Tally, now: datetime) -> float:
     """Seconds before pods are replaced: 10, doubling with every failure since the last success, at most 600."""
     last_success = max((finished_at(pod) for pod in found.succeeded), default=None)
@@ -145,8 +176,8 @@ def backoff(found: Tally, now: datetime) -> float:
     return max(0.0, delay - (now - max(failures)).total_seconds())
 
 
-def new_pod(job: Job, index: int | None) -> Pod:
-    """A pod of the job, for one completion index or for none."""
+def new_pod(job: Job, index: int | None, failures: int | None = None) -> Pod:
+    """A pod of the job, for one completion index (that has failed so often before) or for none."""
     uid, name = job.metadata.uid or "", job.metadata.name or ""
     labels = {
         "batch.kubernetes.io/controller-uid": uid,
@@ -158,6 +189,8 @@ def new_pod(job: Job, index: int | None) -> Pod:
     prefix, spec = name, job.spec.template.spec
     if index is not None:
         labels[INDEX] = annotations[INDEX] = str(index)
+        if failures is not None:
+            annotations[INDEX_FAILURES] = str(failures)
         prefix = f"{name}-{index}"
         spec = _indexed(spec, prefix)
     pod = pods_.from_template(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Controllers:
         self._config.write_text(
             json.dumps(
                 {
-                    "kubeconfig": str(servers.kubeconfig),
+                    "kubeconfig": str(servers.kubeconfig_of("system:kube-controller-manager")),
                     "root_ca_file": str(servers.ca),
                     "node_monitor_grace_seconds": GRACE,
                     "node_startup_grace_seconds": GRACE,
@@ -118,6 +119,8 @@ class Cluster:
             except ApiError as error:
                 if not error.is_not_found and not error.is_conflict:
                     raise
+            except Unreachable:
+                asyncio.get_running_loop().call_later(0.2, self._queue.put_nowait, pod)
 
     async def _tend(self, pod: Pod) -> None:
         m = pod.metadata
@@ -173,7 +176,8 @@ class Cluster:
     async def heartbeats(self) -> None:
         while True:
             for name in sorted(self.beating):
-                await self.beat(name)
+                with suppress(Unreachable):
+                    await self.beat(name)
             await asyncio.sleep(1)
 
     async def until(self, condition: Callable[[], Awaitable[object]], seconds: float = SECONDS) -> Any:
@@ -490,6 +494,22 @@ async def test_controllers_that_were_killed_go_on_where_they_were(
     await cluster.client.patch(DEPLOYMENTS, "web", patch, namespace=namespace)
     controllers.start()
     await available(cluster, namespace, 5)
+
+
+async def test_controllers_outlive_an_api_server_that_is_killed(
+    cluster: Cluster, namespace: str, servers: Servers, controllers: Controllers
+) -> None:
+    await cluster.client.create(DEPLOYMENTS, web(namespace))
+    await available(cluster, namespace)
+    running = controllers.process.pid
+    servers.server.kill()
+    servers.start_server(servers.server.port)
+    await asyncio.to_thread(servers.server.wait, servers.tls())
+    patch = {"spec": {"replicas": 4}}
+    await cluster.client.patch(DEPLOYMENTS, "web", patch, namespace=namespace)
+    await available(cluster, namespace, 4)
+    assert controllers.process.poll() is None
+    assert controllers.process.pid == running
 
 
 def test_a_bad_configuration_is_told_and_ends_with_2(tmp_path: Path) -> None:

@@ -131,7 +131,8 @@ def test_a_job_fails_after_its_limit_and_then_nothing_runs(limit: int, history: 
     for choice, patient in history:
         work.step(choice, patient)
         if is_over(work.job):
-            assert not [pod for pod in work.cluster.all(PODS) if not is_finished(pod)], "it is over, and a pod runs"
+            placed = [pod for pod in work.cluster.all(PODS) if pod.spec.node_name]
+            assert not [pod for pod in placed if not is_finished(pod)], "it is over, and a pod runs"
             assert len(work.failed) > limit
     if not is_over(work.job):
         for _ in range(limit + 2):
@@ -215,6 +216,67 @@ def test_a_failure_policy_ends_or_spares_the_job() -> None:
     assert failed.message == (
         f"Container main for pod ns/{pod.metadata.name} failed with exit code 42 matching FailJob rule at index 0"
     )
+
+
+def indexed(work: Work, index: int) -> Any:
+    (pod,) = [one for one in work.running() if jp.index_of(one) == index]
+    return pod
+
+
+def turns(work: Work, count: int = 4) -> None:
+    for _ in range(count):
+        work.controller.turn(KEY)
+        work.sweep()
+
+
+def test_an_index_that_fails_too_often_is_given_up_and_the_others_go_on() -> None:
+    work = Work(job(completions=3, parallelism=3, completionMode="Indexed", backoffLimit=None, backoffLimitPerIndex=1))
+    turns(work)
+    for expected in ("0", "1"):
+        failing = indexed(work, 1)
+        assert failing.metadata.annotations[jp.INDEX_FAILURES] == expected
+        work.end(failing, 1)
+        turns(work)
+        assert {jp.index_of(pod) for pod in work.running()} == {0, 2}
+        work.cluster.advance(work.controller.again_after or 0)
+        turns(work)
+    assert work.job.status.failed_indexes == "1"
+    assert not is_over(work.job)
+    for index in (0, 2):
+        work.end(indexed(work, index), 0)
+    turns(work)
+    failed = find(work.job.status.conditions, "Failed")
+    assert failed is not None
+    assert (failed.reason, failed.message) == ("FailedIndexes", "Job has failed indexes")
+    assert (work.job.status.succeeded, work.job.status.completed_indexes) == (2, "0,2")
+
+
+def test_too_many_failed_indexes_end_the_job() -> None:
+    spec = {"completions": 4, "parallelism": 4, "completionMode": "Indexed", "backoffLimitPerIndex": 0}
+    work = Work(job(**spec, backoffLimit=None, maxFailedIndexes=1))
+    turns(work)
+    for index in (0, 1):
+        work.end(indexed(work, index), 1)
+    turns(work)
+    failed = find(work.job.status.conditions, "Failed")
+    assert failed is not None
+    assert failed.reason == "MaxFailedIndexesExceeded"
+    assert work.running() == []
+
+
+def test_a_success_policy_ends_the_job_early() -> None:
+    rules = [{"succeededIndexes": "0,1"}, {"succeededIndexes": "2-5", "succeededCount": 1}]
+    work = Work(job(completions=6, parallelism=6, completionMode="Indexed", successPolicy={"rules": rules}))
+    turns(work)
+    work.end(indexed(work, 0), 0)
+    turns(work)
+    assert not is_over(work.job)
+    work.end(indexed(work, 4), 0)
+    turns(work)
+    complete = find(work.job.status.conditions, "Complete")
+    assert complete is not None
+    assert (complete.reason, complete.message) == ("SuccessPolicy", "Matched rules at index 1")
+    assert work.running() == []
 
 
 def test_pods_of_a_vanished_job_are_let_go() -> None:
