@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from apiserver.kinds.pod_defaults import AnyContainer, amount
-from apiserver.kinds.volume_rules import check_field_path
-from sampan import quantity
+from apiserver.kinds.volume_rules import check_field, check_resource_field
+from sampan import names, quantity
 from sampan.api.core_v1 import (
     Container,
     EnvFromSource,
     EnvVar,
+    HTTPGetAction,
     LifecycleHandler,
     PodSpec,
     Probe,
@@ -32,21 +33,16 @@ ENV_FIELDS = frozenset(
         "status.podIPs",
     }
 )
-ENV_RESOURCES = tuple(
-    f"{part}.{name}" for part in ("limits", "requests") for name in ("cpu", "ephemeral-storage", "memory")
-)
 PROBE_HANDLERS = (("exec", "exec"), ("http_get", "httpGet"), ("tcp_socket", "tcpSocket"), ("grpc", "grpc"))
 LIFECYCLE_HANDLERS = (("exec", "exec"), ("http_get", "httpGet"), ("tcp_socket", "tcpSocket"), ("sleep", "sleep"))
 NOT_SIDECAR = "may not be set for init containers without restartPolicy=Always"
 
 
-def check_container(container: AnyContainer, spec: PodSpec, path: str) -> Iterator[FieldError]:
+def check_container(container: AnyContainer, path: str) -> Iterator[FieldError]:
     """What holds for containers of every sort."""
-    if container.image and container.image.strip() != container.image:
-        yield FieldError.invalid(f"{path}.image", container.image, "must not have leading or trailing whitespace")
     yield from check_env(container.env, f"{path}.env")
     yield from check_env_from(container.env_from, f"{path}.envFrom")
-    yield from check_ports(container, spec, path)
+    yield from check_ports(container, path)
     if container.resources is not None:
         yield from check_resources(container.resources, f"{path}.resources")
     if container.security_context is not None:
@@ -104,6 +100,7 @@ def check_probe(probe: Probe, path: str, *, must_succeed_once: bool = False) -> 
         yield FieldError.forbidden(f"{path}.{wire}", "may not specify more than 1 handler type")
     if probe.exec is not None and not probe.exec.command:
         yield FieldError.required(f"{path}.exec.command")
+    yield from check_headers(probe.http_get, f"{path}.httpGet")
     if must_succeed_once and probe.success_threshold != 1:
         yield FieldError.invalid(f"{path}.successThreshold", probe.success_threshold, "must be 1")
 
@@ -117,6 +114,7 @@ def check_handler(handler: LifecycleHandler, spec: PodSpec, path: str) -> Iterat
         yield FieldError.forbidden(f"{path}.{wire}", "may not specify more than 1 handler type")
     if handler.exec is not None and not handler.exec.command:
         yield FieldError.required(f"{path}.exec.command")
+    yield from check_headers(handler.http_get, f"{path}.httpGet")
     grace = spec.termination_grace_period_seconds or 0
     if handler.sleep is not None and not 0 <= handler.sleep.seconds <= grace:
         yield FieldError.invalid(
@@ -124,6 +122,13 @@ def check_handler(handler: LifecycleHandler, spec: PodSpec, path: str) -> Iterat
             handler.sleep.seconds,
             f"must be non-negative and less than terminationGracePeriodSeconds ({grace})",
         )
+
+
+def check_headers(action: HTTPGetAction | None, path: str) -> Iterator[FieldError]:
+    """Headers of a request that a probe or hook makes."""
+    for header in action.http_headers if action is not None else ():
+        for complaint in names.http_header_name(header.name):
+            yield FieldError.invalid(f"{path}.httpHeaders", header.name, complaint)
 
 
 def check_resources(resources: ResourceRequirements, path: str) -> Iterator[FieldError]:
@@ -178,14 +183,16 @@ def check_env(env: Sequence[EnvVar], path: str) -> Iterator[FieldError]:
         elif given > 1:
             yield FieldError.invalid(at, "", "may not have more than one field specified at a time")
         if source.field_ref is not None:
-            yield from check_field_path(source.field_ref.field_path, f"{at}.fieldRef.fieldPath", ENV_FIELDS)
+            yield from check_field(source.field_ref, f"{at}.fieldRef", ENV_FIELDS)
         if source.resource_field_ref is not None:
-            name = source.resource_field_ref.resource
-            if name and name not in ENV_RESOURCES and ".hugepages-" not in name:
-                yield FieldError.not_supported(f"{at}.resourceFieldRef.resource", name, ENV_RESOURCES)
+            yield from check_resource_field(source.resource_field_ref, f"{at}.resourceFieldRef")
         for member, key in (("configMapKeyRef", source.config_map_key_ref), ("secretKeyRef", source.secret_key_ref)):
-            if key is not None and not key.name:
-                yield FieldError.required(f"{at}.{member}.name")
+            if key is None:
+                continue
+            for complaint in names.dns_subdomain(key.name or ""):
+                yield FieldError.invalid(f"{at}.{member}.name", key.name or "", complaint)
+            for complaint in names.config_key(key.key) if key.key else ():
+                yield FieldError.invalid(f"{at}.{member}.key", key.key, complaint)
 
 
 def check_env_from(sources: Sequence[EnvFromSource], path: str) -> Iterator[FieldError]:
@@ -194,16 +201,16 @@ def check_env_from(sources: Sequence[EnvFromSource], path: str) -> Iterator[Fiel
         at = f"{path}[{index}]"
         given = [one for one in (source.config_map_ref, source.secret_ref) if one is not None]
         if not given:
-            yield FieldError.invalid(at, "", "must specify one of: `configMapRef` or `secretRef`")
+            yield FieldError.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
         elif len(given) > 1:
-            yield FieldError.invalid(at, "", "may not have more than one field specified at a time")
+            yield FieldError.invalid(path, "", "may not have more than one field specified at a time")
         for member, one in (("configMapRef", source.config_map_ref), ("secretRef", source.secret_ref)):
             if one is not None and not one.name:
                 yield FieldError.required(f"{at}.{member}.name")
 
 
-def check_ports(container: AnyContainer, spec: PodSpec, path: str) -> Iterator[FieldError]:
-    """Port names are told apart; on the host's network a port is what it is."""
+def check_ports(container: AnyContainer, path: str) -> Iterator[FieldError]:
+    """Port names are told apart."""
     names: set[str] = set()
     for index, port in enumerate(container.ports):
         at = f"{path}.ports[{index}]"
@@ -211,10 +218,6 @@ def check_ports(container: AnyContainer, spec: PodSpec, path: str) -> Iterator[F
             if port.name in names:
                 yield FieldError.duplicate(f"{at}.name", port.name)
             names.add(port.name)
-        if spec.host_network and port.host_port and port.host_port != port.container_port:
-            yield FieldError.invalid(
-                f"{at}.containerPort", port.container_port, "must match `hostPort` when `hostNetwork` is true"
-            )
 
 
 def check_security(context: SecurityContext, path: str) -> Iterator[FieldError]:

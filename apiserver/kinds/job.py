@@ -105,10 +105,11 @@ def validate(job: Job) -> Iterator[FieldError]:
     if not spec.manual_selector and spec.selector is not None:
         labels, uid = spec.template.metadata.labels, job.metadata.uid or ""
         for key, wanted in ((OLD_CONTROLLER_UID, uid), (CONTROLLER_UID, uid)):
-            if labels.get(key) != wanted:
-                yield FieldError.invalid(
-                    f"spec.template.metadata.labels[{key}]", labels.get(key, ""), f"must be '{wanted}'"
-                )
+            at = f"spec.template.metadata.labels[{key}]"
+            if key not in labels:
+                yield FieldError.required(at, f"must be '{wanted}'")
+            elif labels[key] != wanted:
+                yield FieldError.invalid(at, labels, f"must be '{wanted}'")
 
 
 def validate_update(new: Job, old: Job) -> Iterator[FieldError]:

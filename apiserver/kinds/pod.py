@@ -10,13 +10,14 @@ from apiserver.kinds.cells import Plain, look
 from apiserver.kinds.pod_calls import create_binding, subresources
 from apiserver.kinds.pod_cells import COLUMNS
 from apiserver.kinds.pod_defaults import default_pod, qos_class
-from apiserver.kinds.pod_rules import check_spec
+from apiserver.kinds.pod_rules import check_images, check_spec
 from apiserver.kinds.pod_updates import check_status, check_update
 from sampan.api.core_v1 import HostIP, Pod, PodCondition, PodIP, PodStatus
 from sampan.api.meta_v1 import DeleteOptions
 from sampan.errors import FieldError, InvalidError
 from sampan.kinds import BINDINGS, PODS
 
+MIRROR = "kubernetes.io/config.mirror"
 GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
@@ -57,6 +58,13 @@ def tell(new: Pod, old: Pod, context: Context) -> None:
 def validate(pod: Pod) -> Iterator[FieldError]:
     """All rules between fields."""
     yield from check_spec(pod.spec, "spec")
+    yield from check_images(pod.spec, "spec")
+    if MIRROR in pod.metadata.annotations and not pod.spec.node_name:
+        yield FieldError.invalid(
+            f"metadata.annotations[{MIRROR}]",
+            pod.metadata.annotations[MIRROR],
+            "must set spec.nodeName if mirror pod annotation is set",
+        )
     if pod.spec.scheduling_gates and pod.spec.node_name:
         yield FieldError.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
 

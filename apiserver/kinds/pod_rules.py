@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from apiserver.kinds.container_rules import check_container, check_init, check_main
+from apiserver.kinds.pod_defaults import AnyContainer
 from apiserver.kinds.volume_rules import check_mounts, check_volumes
 from sampan import names
 from sampan.api.core_v1 import EphemeralContainer, PodDNSConfig, PodSpec, PodTemplateSpec, Toleration
@@ -38,6 +39,7 @@ def check_spec(spec: PodSpec, path: str) -> Iterator[FieldError]:
     yield from check_volumes(spec.volumes, f"{path}.volumes")
     yield from check_containers(spec, path)
     yield from check_host_ports(spec, path)
+    yield from check_host(spec, path)
     yield from check_dns(spec, path)
     for index, toleration in enumerate(spec.tolerations):
         yield from check_toleration(toleration, f"{path}.tolerations[{index}]")
@@ -57,6 +59,13 @@ def check_spec(spec: PodSpec, path: str) -> Iterator[FieldError]:
                 constraint.min_domains,
                 f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {constraint.when_unsatisfiable}",
             )
+    gates: set[str] = set()
+    for index, gate in enumerate(spec.scheduling_gates):
+        at = f"{path}.schedulingGates[{index}]"
+        yield from (FieldError.invalid(at, gate.name, one) for one in names.qualified_name(gate.name))
+        if gate.name in gates:
+            yield FieldError.duplicate(at, gate.name)
+        gates.add(gate.name)
     if spec.share_process_namespace and spec.host_pid:
         yield FieldError.invalid(
             f"{path}.shareProcessNamespace", True, "ShareProcessNamespace and HostPID cannot both be enabled"
@@ -86,7 +95,7 @@ def check_containers(spec: PodSpec, path: str) -> Iterator[FieldError]:
         if container.name and container.name in taken:
             yield FieldError.duplicate(f"{at}.name", container.name)
         taken.add(container.name)
-        yield from check_container(container, spec, at)
+        yield from check_container(container, at)
         yield from check_main(container, spec, at)
         yield from check_mounts(container, spec.volumes, at)
         if container.restart_policy:
@@ -96,7 +105,7 @@ def check_containers(spec: PodSpec, path: str) -> Iterator[FieldError]:
         if container.name and container.name in taken:
             yield FieldError.duplicate(f"{at}.name", container.name)
         taken.add(container.name)
-        yield from check_container(container, spec, at)
+        yield from check_container(container, at)
         yield from check_init(container, spec, at)
         yield from check_mounts(container, spec.volumes, at)
     for position, one in enumerate(spec.ephemeral_containers):
@@ -122,17 +131,48 @@ def check_ephemeral(one: EphemeralContainer, spec: PodSpec, path: str, taken: se
                 yield FieldError.forbidden(
                     f"{path}.volumeMounts[{index}].{member}", "cannot be set for an Ephemeral Container"
                 )
-    yield from check_container(one, spec, path)
+    yield from check_container(one, path)
     yield from check_mounts(one, spec.volumes, path)
+
+
+def check_host(spec: PodSpec, path: str) -> Iterator[FieldError]:
+    """A user namespace is not shared with the host; on the host's network a port is what it is."""
+    if spec.host_users is False:
+        for wire, value in (("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)):
+            if value:
+                yield FieldError.forbidden(f"{path}.{wire}", "when `pod.Spec.HostUsers` is false")
+    for index, container in enumerate(spec.containers if spec.host_network else ()):
+        for place, port in enumerate(container.ports):
+            if port.host_port and port.host_port != port.container_port:
+                yield FieldError.invalid(
+                    f"{path}.containers[{index}].ports[{place}].hostPort",
+                    port.host_port,
+                    "must match `containerPort` when `hostNetwork` is true",
+                )
+
+
+def check_images(spec: PodSpec, path: str) -> Iterator[FieldError]:
+    """In a pod, unlike in a template, images are names without blanks around them."""
+    everyone: list[tuple[str, Sequence[AnyContainer]]] = [
+        ("containers", spec.containers),
+        ("initContainers", spec.init_containers),
+        ("ephemeralContainers", spec.ephemeral_containers),
+    ]
+    for member, containers in everyone:
+        for index, one in enumerate(containers):
+            image = one.image or ""
+            if image.strip() != image:
+                why = "must not have leading or trailing whitespace"
+                yield FieldError.invalid(f"{path}.{member}[{index}].image", image, why)
 
 
 def check_host_ports(spec: PodSpec, path: str) -> Iterator[FieldError]:
     """No two containers want one port of the host."""
     taken: set[str] = set()
     for member, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
-        if member == "initContainers":
-            taken = set()
         for index, container in enumerate(containers):
+            if member == "initContainers":  # they run one by one
+                taken = set()
             for place, port in enumerate(container.ports):
                 if not port.host_port:
                     continue
@@ -172,6 +212,9 @@ def check_dns_config(config: PodDNSConfig, path: str) -> Iterator[FieldError]:
             config.searches,
             f"must not have more than {LONGEST_SEARCHES} characters (including spaces) in the search list",
         )
+    for index, option in enumerate(config.options):
+        if not option.name:
+            yield FieldError.required(f"{path}.options[{index}]", "must not be empty")
     for index, search in enumerate(config.searches):
         text = search.removesuffix(".")
         for complaint in names.dns_subdomain(text.replace("_", "a")) if text else ():
@@ -193,12 +236,13 @@ def check_toleration(toleration: Toleration, path: str) -> Iterator[FieldError]:
         )
     match operator:
         case "Equal":
-            for complaint in names.label_value(toleration.value or ""):
-                yield FieldError.invalid(f"{path}.operator", toleration.value, complaint)
+            complaints = names.label_value(toleration.value or "")
+            if complaints:
+                yield FieldError.invalid(f"{path}.operator", toleration.value, ";".join(complaints))
         case "Exists":
             if toleration.value:
                 yield FieldError.invalid(
-                    f"{path}.operator", toleration.to_json(), "value must be empty when `operator` is 'Exists'"
+                    f"{path}.operator", toleration.value, "value must be empty when `operator` is 'Exists'"
                 )
         case _:
             yield FieldError.not_supported(f"{path}.operator", operator, ("Equal", "Exists"))
@@ -224,6 +268,15 @@ def check_affinity(spec: PodSpec, path: str) -> Iterator[FieldError]:
             for index, weighted in enumerate(one.preferred_during_scheduling_ignored_during_execution)
         ]
         for place, term in terms:
-            for index, namespace in enumerate(term.namespaces):
+            for namespace in term.namespaces:
                 for complaint in names.dns_label(namespace):
-                    yield FieldError.invalid(f"{place}.namespaces[{index}]", namespace, complaint)
+                    yield FieldError.invalid(f"{place}.namespace", namespace, complaint)
+    nodes = affinity.node_affinity
+    required = nodes.required_during_scheduling_ignored_during_execution if nodes is not None else None
+    for index, node_term in enumerate(required.node_selector_terms if required is not None else ()):
+        for position, expression in enumerate(node_term.match_expressions):
+            inner = f"{at}.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[{index}]"
+            for number, value in enumerate(expression.values):
+                for complaint in names.label_value(value):
+                    where = f"{inner}.matchExpressions[{position}].values[{number}]"
+                    yield FieldError.invalid(where, value, complaint)

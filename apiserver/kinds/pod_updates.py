@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sampan import names
 from sampan.api.core_v1 import Container, ContainerStatus, Pod, PodSpec, Toleration
 from sampan.errors import FieldError
 
+MIRROR = "kubernetes.io/config.mirror"
 MUTABLE = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
     "`spec.tolerations` (only additions to existing tolerations),"
@@ -24,7 +26,14 @@ def check_update(new: Pod, old: Pod) -> Iterator[FieldError]:
         if len(ours) != len(theirs):
             yield FieldError.forbidden(f"spec.{member}", "pod updates may not add or remove containers")
             return
-    yield from check_deadline(new.spec, old.spec)
+    mirror, before = new.metadata.annotations.get(MIRROR), old.metadata.annotations.get(MIRROR)
+    if mirror != before:
+        verb = "add" if before is None else "remove or update"
+        yield FieldError.forbidden(f"metadata.annotations[{MIRROR}]", f"may not {verb} mirror pod annotation")
+    late = list(check_deadline(new.spec, old.spec))
+    yield from late
+    if late and new.spec.active_deadline_seconds is not None:
+        return
     yield from check_tolerations(new.spec.tolerations, old.spec.tolerations)
     yield from check_gates(new.spec, old.spec)
     differences = sorted(different(allowing(new.spec, old.spec).to_json(), old.spec.to_json(), "spec"))
@@ -65,8 +74,8 @@ def check_gates(new: PodSpec, old: PodSpec) -> Iterator[FieldError]:
     for index, gate in enumerate(new.scheduling_gates):
         if gate.name not in known:
             yield FieldError.forbidden(
-                f"spec.schedulingGates[{index}]",
-                f'only deletion is allowed, but found new scheduling gate "{gate.name}"',
+                f"spec.schedulingGates[{index}].name",
+                f"only deletion is allowed, but found new scheduling gate '{gate.name}'",
             )
 
 
@@ -104,8 +113,21 @@ def different(new: Any, old: Any, path: str) -> Iterator[str]:
 
 def check_status(new: Pod, old: Pod) -> Iterator[FieldError]:
     """The rules for writes of the status."""
-    if old.status.qos_class and new.status.qos_class != old.status.qos_class:
+    if new.status.qos_class != old.status.qos_class:
         yield FieldError.invalid("status.qosClass", new.status.qos_class, "field is immutable")
+    yield from check_states(
+        new.status.ephemeral_container_statuses,
+        old.status.ephemeral_container_statuses,
+        "Never",
+        "status.ephemeralContainerStatuses",
+    )
+    for wire, ips in (
+        ("podIPs", [one.ip for one in new.status.pod_ips]),
+        ("hostIPs", [one.ip for one in new.status.host_ips]),
+    ):
+        for index, ip in enumerate(ips):
+            for complaint in names.ip_address(ip):
+                yield FieldError.invalid(f"status.{wire}[{index}]", ip, complaint)
     policy = old.spec.restart_policy
     sidecars = {one.name for one in old.spec.init_containers if one.restart_policy == "Always"}
     if policy != "Always":

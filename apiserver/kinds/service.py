@@ -8,10 +8,17 @@ from ipaddress import ip_address
 from apiserver.kind import AGE, NAME, Column, Context, Kind, NameRule, Server, Strategy
 from apiserver.kinds import allocation
 from apiserver.kinds.cells import NONE, Plain, labels, look
-from apiserver.kinds.service_rules import WITH_PORTS, check, check_update, is_headless
+from apiserver.kinds.service_rules import (
+    WITH_PORTS,
+    check,
+    check_update,
+    is_exposed,
+    is_headless,
+    needs_health_port,
+)
 from apiserver.statuses import already_exists
 from sampan import names
-from sampan.api.core_v1 import ClientIPConfig, Service, ServicePort, ServiceSpec, SessionAffinityConfig
+from sampan.api.core_v1 import ClientIPConfig, Service, ServiceSpec, SessionAffinityConfig
 from sampan.api.defaults import fill
 from sampan.errors import ApiError, FieldError, InvalidError, Reason
 from sampan.kinds import SERVICES
@@ -31,7 +38,7 @@ def default(service: Service) -> None:
     for port in spec.ports:
         if port.target_port in (None, 0, ""):
             port.target_port = port.port
-    if spec.type in WITH_PORTS:
+    if is_exposed(spec):
         spec.external_traffic_policy = spec.external_traffic_policy or "Cluster"
     if spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports is None:
         spec.allocate_load_balancer_node_ports = True
@@ -73,6 +80,11 @@ def change(new: Service, old: Service, context: Context) -> None:
                 port.node_port = None
         if not ours.external_ips and ours.external_traffic_policy == theirs.external_traffic_policy:
             ours.external_traffic_policy = None
+    if needs_health_port(theirs):
+        if needs_health_port(ours):
+            ours.health_check_node_port = ours.health_check_node_port or theirs.health_check_node_port
+        elif ours.health_check_node_port == theirs.health_check_node_port:
+            ours.health_check_node_port = None
     if ours.type != "LoadBalancer" and theirs.type == "LoadBalancer":
         ours.allocate_load_balancer_node_ports = None
         ours.load_balancer_class = None
@@ -139,7 +151,13 @@ async def allocate(service: Service, had: set[tuple[str, str]], server: Server) 
             await claim_address(service, had, server, claimed)
         if needs_node_ports(service.spec):
             for index, port in enumerate(service.spec.ports):
-                await claim_port(service, index, port, had, server, claimed)
+                port.node_port = await claim_port(
+                    service, f"spec.ports[{index}].nodePort", port.node_port, had, server, claimed
+                )
+        if needs_health_port(service.spec):
+            service.spec.health_check_node_port = await claim_port(
+                service, "spec.healthCheckNodePort", service.spec.health_check_node_port, had, server, claimed
+            )
     except BaseException:
         await allocation.release(server, owner, [one for one in claimed if one not in before])
         raise
@@ -174,33 +192,32 @@ async def claim_address(
 
 async def claim_port(
     service: Service,
-    index: int,
-    port: ServicePort,
+    path: str,
+    chosen: int | None,
     had: set[tuple[str, str]],
     server: Server,
     claimed: list[tuple[str, str]],
-) -> None:
-    """Claim the node port that was chosen, or any."""
-    owner, path = owner_of(service), f"spec.ports[{index}].nodePort"
-    if not port.node_port:
+) -> int:
+    """Claim the port of all nodes that was chosen, or any. Returns it."""
+    owner = owner_of(service)
+    if not chosen:
         found = await allocation.node_port(server, owner)
         if found is None:
             raise full("nodePort")
         claimed.append((allocation.NODE_PORTS, str(found)))
-        port.node_port = found
-        return
-    mark = (allocation.NODE_PORTS, str(port.node_port))
+        return found
+    mark = (allocation.NODE_PORTS, str(chosen))
     if mark in had or mark in claimed:
-        return
+        return chosen
     ports = server.settings.node_port_range
-    if port.node_port not in ports:
+    if chosen not in ports:
         why = f"provided port is not in the valid range. The range of valid ports is {ports.start}-{ports.stop - 1}"
     elif await server.claim(*mark, owner):
         claimed.append(mark)
-        return
+        return chosen
     else:
         why = "provided port is already allocated"
-    raise invalid(service, FieldError.invalid(path, port.node_port, why))
+    raise invalid(service, FieldError.invalid(path, chosen, why))
 
 
 async def before_create(service: Service, context: Context) -> None:

@@ -17,6 +17,16 @@ def is_headless(spec: ServiceSpec) -> bool:
     return spec.cluster_ip == HEADLESS
 
 
+def is_exposed(spec: ServiceSpec) -> bool:
+    """Whether it can be reached from outside."""
+    return spec.type in WITH_PORTS or (spec.type == "ClusterIP" and bool(spec.external_ips))
+
+
+def needs_health_port(spec: ServiceSpec) -> bool:
+    """Whether load balancers ask a port of the node for its health."""
+    return spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
+
+
 def check(service: Service) -> Iterator[FieldError]:
     """All rules between the fields of a Service, but for what allocation finds."""
     spec = service.spec
@@ -29,7 +39,7 @@ def check(service: Service) -> Iterator[FieldError]:
     yield from check_ports(spec)
     if spec.session_affinity == "None" and spec.session_affinity_config is not None:
         yield FieldError.forbidden("spec.sessionAffinityConfig", "must not be set when session affinity is None")
-    exposed = spec.type in WITH_PORTS or bool(spec.external_ips)
+    exposed = is_exposed(spec)
     if spec.external_traffic_policy is not None and not exposed:
         yield FieldError.invalid(
             "spec.externalTrafficPolicy",
@@ -37,13 +47,13 @@ def check(service: Service) -> Iterator[FieldError]:
             "may only be set for externally-accessible services",
         )
     for wire, value in (
-        ("loadBalancerSourceRanges", spec.load_balancer_source_ranges),
+        ("LoadBalancerSourceRanges", spec.load_balancer_source_ranges),
         ("loadBalancerClass", spec.load_balancer_class),
         ("allocateLoadBalancerNodePorts", spec.allocate_load_balancer_node_ports),
     ):
         if value not in (None, []) and spec.type != "LoadBalancer":
             yield FieldError.forbidden(f"spec.{wire}", "may only be used when `type` is 'LoadBalancer'")
-    if spec.health_check_node_port and not (spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"):
+    if spec.health_check_node_port and not needs_health_port(spec):
         yield FieldError.invalid(
             "spec.healthCheckNodePort",
             spec.health_check_node_port,
@@ -119,8 +129,8 @@ def check_ports(spec: ServiceSpec) -> Iterator[FieldError]:
             yield FieldError.duplicate(at, {"port": port.port, "protocol": port.protocol})
         pairs.add(pair)
         if port.node_port:
-            if spec.type not in WITH_PORTS:
-                yield FieldError.forbidden(f"{at}.nodePort", f"may not be used when `type` is '{spec.type}'")
+            if spec.type == "ClusterIP":
+                yield FieldError.forbidden(f"{at}.nodePort", "may not be used when `type` is 'ClusterIP'")
             node_pair = (port.protocol, port.node_port)
             if node_pair in node_pairs:
                 yield FieldError.duplicate(f"{at}.nodePort", port.node_port)
@@ -138,5 +148,8 @@ def check_update(new: Service, old: Service) -> Iterator[FieldError]:
     if before and after != before:
         text = "may not change once set" if after else "primary clusterIP can not be unset"
         yield FieldError.invalid("spec.clusterIPs[0]", after or None, text)
+    health = (old.spec.health_check_node_port, new.spec.health_check_node_port)
+    if needs_health_port(old.spec) and needs_health_port(new.spec) and health[0] != health[1]:
+        yield FieldError.forbidden("spec.healthCheckNodePort", "field is immutable")
     if old.spec.ip_families and new.spec.ip_families and new.spec.ip_families[0] != old.spec.ip_families[0]:
         yield FieldError.invalid("spec.ipFamilies[0]", new.spec.ip_families[0], "may not change once set")

@@ -10,7 +10,6 @@ from sampan.api.rules import (
     ENV_NAME,
     FILE_MODE,
     GIVEN_PORT,
-    HEADER_NAME,
     IP,
     LABEL_VALUE,
     NON_NEGATIVE,
@@ -26,6 +25,7 @@ from sampan.api.rules import (
     Given,
     Labels,
     MayBeEmpty,
+    NodeField,
     OneOf,
     OptionalPortOrName,
     PortOrName,
@@ -60,7 +60,7 @@ class NodeSelectorTerm(Object):
         default_factory=list, list_type="atomic", rules=(Each(Requirement(of_nodes=True)),)
     )
     match_fields: list[NodeSelectorRequirement] = field(
-        default_factory=list, list_type="atomic", rules=(Each(Requirement(of_nodes=True)),)
+        default_factory=list, list_type="atomic", rules=(Each(NodeField()),)
     )
 
 
@@ -74,7 +74,12 @@ class PreferredSchedulingTerm(Object):
 class NodeSelector(Object):
     """"""
 
-    node_selector_terms: list[NodeSelectorTerm] = field(default_factory=list, required=True, list_type="atomic")
+    node_selector_terms: list[NodeSelectorTerm] = field(
+        default_factory=list,
+        required=True,
+        list_type="atomic",
+        rules=(Given("must have at least one node selector term"),),
+    )
 
 
 class NodeAffinity(Object):
@@ -294,7 +299,7 @@ class CinderVolumeSource(Object):
 class ClientIPConfig(Object):
     """"""
 
-    timeout_seconds: Int32 | None = field(rules=(Range(1, 86400),))
+    timeout_seconds: Int32 | None = field(rules=(Range(1, 86400, "must be greater than 0 and less than 86400"),))
 
 
 class ClusterTrustBundleProjection(Object):
@@ -447,7 +452,7 @@ class ExecAction(Object):
 class HTTPHeader(Object):
     """"""
 
-    name: str = field("", required=True, rules=(HEADER_NAME,))
+    name: str = field("", required=True, rules=(MayBeEmpty(),))
     value: str = field("", required=True, rules=(MayBeEmpty(),))
 
 
@@ -657,7 +662,7 @@ class Container(Object):
     stdin: bool | None = field()
     stdin_once: bool | None = field()
     termination_message_path: str | None = field("/dev/termination-log")
-    termination_message_policy: str | None = field("File", rules=(OneOf("FallbackToLogsOnError", "File"),))
+    termination_message_policy: str | None = field("File", rules=(OneOf("File", "FallbackToLogsOnError"),))
     tty: bool | None = field()
     volume_devices: list[VolumeDevice] = field(
         default_factory=list,
@@ -913,7 +918,7 @@ class EphemeralContainer(Object):
     stdin_once: bool | None = field()
     target_container_name: str | None = field()
     termination_message_path: str | None = field("/dev/termination-log")
-    termination_message_policy: str | None = field("File", rules=(OneOf("FallbackToLogsOnError", "File"),))
+    termination_message_policy: str | None = field("File", rules=(OneOf("File", "FallbackToLogsOnError"),))
     tty: bool | None = field()
     volume_devices: list[VolumeDevice] = field(
         default_factory=list,
@@ -1655,7 +1660,7 @@ class PersistentVolumeClaimVolumeSource(Object):
 class PodDNSConfigOption(Object):
     """"""
 
-    name: str | None = field(rules=(Given("must not be empty"),))
+    name: str | None = field()
     value: str | None = field()
 
 
@@ -1690,7 +1695,7 @@ class PodResourceClaim(Object):
 class PodSchedulingGate(Object):
     """"""
 
-    name: str = field("", required=True, rules=(QUALIFIED_NAME,))
+    name: str = field("", required=True, rules=(MayBeEmpty(),))
 
 
 class PodSchedulingGroup(Object):
@@ -1727,7 +1732,7 @@ class PodSecurityContext(Object):
 class Toleration(Object):
     """"""
 
-    effect: str | None = field(rules=(OneOf("", "NoSchedule", "PreferNoSchedule", "NoExecute"),))
+    effect: str | None = field(rules=(OneOf("NoSchedule", "PreferNoSchedule", "NoExecute", or_empty=True),))
     key: str | None = field(rules=(QUALIFIED_NAME,))
     operator: str | None = field()
     toleration_seconds: Int64 | None = field()
@@ -1905,7 +1910,7 @@ class PodSpec(Object):
     )
     dns_config: PodDNSConfig | None = field()
     dns_policy: str | None = field(
-        "ClusterFirst", rules=(OneOf("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),)
+        "ClusterFirst", rules=(OneOf("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"),)
     )
     enable_service_links: bool | None = field()
     ephemeral_containers: list[EphemeralContainer] = field(
@@ -1933,7 +1938,7 @@ class PodSpec(Object):
     node_selector: dict[str, str] = field(default_factory=dict, map_type="atomic", rules=(Labels(),))
     os: PodOS | None = field()
     overhead: dict[str, Quantity] = field(default_factory=dict)
-    preemption_policy: str | None = field(rules=(OneOf("Never", "PreemptLowerPriority"),))
+    preemption_policy: str | None = field(rules=(OneOf("PreemptLowerPriority", "Never"),))
     priority: Int32 | None = field()
     priority_class_name: str | None = field(rules=(SUBDOMAIN,))
     readiness_gates: list[PodReadinessGate] = field(default_factory=list, list_type="atomic")

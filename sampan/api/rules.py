@@ -71,13 +71,16 @@ class ZeroIsUnset(Rule):
 
 
 class OneOf(Rule):
-    """A closed list of texts."""
+    """A closed list of texts; with `or_empty` the empty one stands for any of them."""
 
-    def __init__(self, *values: str) -> None:
+    def __init__(self, *values: str, or_empty: bool = False) -> None:
         self.values = values
+        self.or_empty = or_empty
 
     def errors(self, value: Any, path: str) -> Iterable[FieldError]:
-        """The supported values are told."""
+        """The supported values are told, in the order given."""
+        if self.or_empty and not value:
+            return ()
         return () if value in self.values else (FieldError.not_supported(path, value, self.values),)
 
 
@@ -265,6 +268,24 @@ class Requirement(Rule):
                 yield from (FieldError.invalid(f"{at}[{index}]", one, text) for text in names.label_value(one))
 
 
+class NodeField(Rule):
+    """A matchFields element of a node selector's term: only the name of the node can be asked for."""
+
+    def errors(self, value: Any, path: str) -> Iterable[FieldError]:
+        """Key, operator and value belong together."""
+        if value.operator not in ("In", "NotIn"):
+            yield FieldError.invalid(f"{path}.operator", value.operator, "not a valid selector operator")
+        elif len(value.values) != 1:
+            yield FieldError.required(
+                f"{path}.values", "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+            )
+        if value.key != "metadata.name":
+            yield FieldError.invalid(f"{path}.key", value.key, "not a valid field selector key")
+            return
+        for index, one in enumerate(value.values):
+            yield from (FieldError.invalid(f"{path}.values[{index}]", one, text) for text in names.dns_subdomain(one))
+
+
 # The walker
 
 
@@ -358,7 +379,7 @@ def walk(obj: Object, path: str, report: Callable[[Iterable[FieldError]], None])
     values = obj.__dict__  # pydantic's own attribute access costs more than most rules
     for name, wire, required, rules, rules_of_absent, child in plan(type(obj)):
         value = values[name]
-        if value is None or (required and (value == "" or value == [] or value == {})):
+        if value is None or ((required or rules_of_absent) and (value == "" or value == [] or value == {})):
             for rule in rules_of_absent:
                 report(rule.errors(value, prefix + wire))
             if required and not rules_of_absent:

@@ -17,5 +17,5 @@ class PriorityClass(KubeObject):
     metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
     description: str | None = field()
     global_default: bool | None = field()
-    preemption_policy: str | None = field("PreemptLowerPriority", rules=(OneOf("Never", "PreemptLowerPriority"),))
+    preemption_policy: str | None = field("PreemptLowerPriority", rules=(OneOf("PreemptLowerPriority", "Never"),))
     value: Int32 | None = field()

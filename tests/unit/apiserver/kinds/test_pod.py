@@ -71,7 +71,7 @@ def container(index: int = 0) -> str:
         (pod(web(ports=[{"containerPort": 1, "hostPort": 8}]), web(name="b", ports=[{"containerPort": 2, "hostPort": 8}])),
          ['spec.containers[1].ports[0].hostPort: Duplicate value: "TCP//8"']),
         (pod(web(ports=[{"containerPort": 80, "hostPort": 81}]), hostNetwork=True),
-         ["spec.containers[0].ports[0].containerPort: Invalid value: 80: must match `hostPort` when `hostNetwork` is true"]),
+         ["spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true"]),
         (pod(WEB, initContainers=[{"name": "i", "image": "i", "readinessProbe": {"tcpSocket": {"port": 1}}}]),
          ["spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always"]),
         (pod(WEB, initContainers=[{"name": "i", "image": "i", "restartPolicy": "Always",
@@ -293,3 +293,41 @@ def test_any_status_can_be_shown(inits: list[Any], mains: list[Any], phase: str)
     ready, total = found["Ready"].split("/")
     assert 0 <= int(ready) <= int(total)
     assert isinstance(found["Status"], str)
+
+
+def env(**source: Any) -> Pod:
+    return pod(web(env=[{"name": "A", "valueFrom": source}]))
+
+
+ENV = "spec.containers[0].env[0].valueFrom"
+
+
+@pytest.mark.parametrize(
+    ("one", "complaints"),
+    [
+        (env(fieldRef={"fieldPath": "metadata.labels['app']"}), []),
+        (env(fieldRef={"fieldPath": "status.podIP"}), []),
+        (env(fieldRef={"fieldPath": "spec.nope"}),
+         [f'{ENV}.fieldRef.fieldPath: Invalid value: "spec.nope": error converting fieldPath: field label not '
+          "supported: spec.nope"]),
+        (env(fieldRef={"fieldPath": "status.phase"}),
+         [f'{ENV}.fieldRef.fieldPath: Unsupported value: "status.phase": supported values: "metadata.name", '
+          '"metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP", '
+          '"status.hostIPs", "status.podIP", "status.podIPs"']),
+        (env(resourceFieldRef={"resource": "limits.cpu", "divisor": "1k"}),
+         [f'{ENV}.resourceFieldRef.divisor: Invalid value: "limits.cpu": only divisor\'s values 1m and 1 are supported '
+          "with the cpu resource"]),
+        (env(), [f'{ENV}: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, '
+                 "`secretKeyRef` or `fileKeyRef`"]),
+        (pod(hostUsers=False, hostNetwork=True), ["spec.hostNetwork: Forbidden: when `pod.Spec.HostUsers` is false"]),
+        (pod(schedulingGates=[{"name": "a/b"}, {"name": "a/b"}]), ['spec.schedulingGates[1]: Duplicate value: "a/b"']),
+        (pod(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}),
+         ["spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: "
+          "must have at least one node selector term"]),
+        (pod(web(livenessProbe={"httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": ""}]}})),
+         ['spec.containers[0].livenessProbe.httpGet.httpHeaders: Invalid value: "a b": a valid HTTP header must consist of '
+          "alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')"]),
+    ],
+)  # fmt: skip
+def test_more_contradictions_are_told_in_upstreams_words(one: Pod, complaints: list[str]) -> None:
+    assert told(one) == complaints
