@@ -25,6 +25,7 @@ from controllers.endpoints import LEGACY_ENDPOINTS, SLICES
 from controllers.garbage.collector import GarbageCollector
 from controllers.ipam import Ranges, node_ipam
 from controllers.job import JOB, TTL_AFTER_FINISHED
+from controllers.mirroring import MIRRORING
 from controllers.namespace import NAMESPACE
 from controllers.nodes import Vigil, node_lifecycle, taint_eviction
 from controllers.podgc import Garbage, pod_garbage
@@ -61,6 +62,7 @@ class Declared:
             TTL_AFTER_FINISHED,
             SLICES,
             LEGACY_ENDPOINTS,
+            MIRRORING,
             NAMESPACE,
             DEFAULT_ACCOUNT,
             TOKEN_CLEANER,

@@ -192,7 +192,9 @@ class GarbageCollector:
             policy = Propagation.FOREGROUND
         else:
             policy = Propagation.BACKGROUND
-        log.info("deleting what nobody owns", extra=fields(kind=resource.kind, object=node.identity.key, policy=policy))
+        log.debug(
+            "deleting what nobody owns", extra=fields(kind=resource.kind, object=node.identity.key, policy=policy)
+        )
         try:
             await self._client.delete(
                 resource,
