@@ -10,16 +10,13 @@ import zlib
 
 from sampan.errors import ClusterError
 from sampan.netlink.route import (
-    RTPROT_STATIC,
     Address,
     Link,
-    Route,
     RouteSocket,
     add_bridge,
     add_veth,
     delete_link,
     put_address,
-    put_route,
     set_down,
     set_link,
 )
@@ -67,8 +64,11 @@ def set_plugged(node: str, plugged: bool) -> None:
         sock.perform(set_link(found.index, up=True) if plugged else set_down(found.index))
 
 
-def configure_node(address: str, prefix_length: int, gateway: str) -> None:
-    """In the node's namespace: loopback, its address, and the way to everything else."""
+def configure_node(address: str, prefix_length: int) -> None:
+    """In the node's namespace: loopback and its address.
+
+    There is no default route: whatever is outside is unreachable at once instead of after a time-out.
+    """
     with RouteSocket() as sock:
         index = _link(sock, NODE_INTERFACE).index
         sock.perform(
@@ -76,7 +76,6 @@ def configure_node(address: str, prefix_length: int, gateway: str) -> None:
             set_link(index, up=True),
             put_address(Address(index, address, prefix_length)),
         )
-        sock.perform(put_route(Route("0.0.0.0/0", index, gateway), RTPROT_STATIC))
 
 
 def _link(sock: RouteSocket, name: str) -> Link:

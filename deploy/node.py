@@ -32,7 +32,7 @@ def run(cluster: Cluster, places: Places, node: NodeSpec) -> int:
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     syscalls.set_hostname(node.name)
-    links.configure_node(node.address or "", network.prefix_length, network.control_address)
+    links.configure_node(node.address or "", network.prefix_length)
     os.umask(0o022)
 
     def control(request: dict[str, Any]) -> dict[str, Any]:

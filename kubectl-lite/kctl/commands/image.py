@@ -11,5 +11,8 @@ PASS_ON = True
 
 def run_words(words: Sequence[str]) -> int:
     """Become the store's command: it is the node agent's, which kctl does not import."""
+    from deploy.places import image_store
+
+    os.environ["SAMPAN_IMAGE_STORE"] = str(image_store())
     os.environ["SAMPAN_IMAGE_PROGRAM"] = "kctl image"
     os.execv(sys.executable, [sys.executable, "-m", "nodeagent.runtime.images", *words])
