@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = b"/registry/"
 PREFIX_END = b"/registry0"
-TICK = b"/registry/sampan.tick/-"
+TICK = b"/registry/sampan.tick/tick/-"
 ATTEMPT_SECONDS = 5.0
 GIVE_UP_SECONDS = 15.0
 PAGE = 2000
