@@ -8,7 +8,15 @@ from apiserver.kinds.container_rules import check_container, check_init, check_m
 from apiserver.kinds.pod_defaults import AnyContainer
 from apiserver.kinds.volume_rules import check_mounts, check_volumes
 from sampan import names
-from sampan.api.core_v1 import EphemeralContainer, PodDNSConfig, PodSpec, PodTemplateSpec, Toleration
+from sampan.api.core_v1 import (
+    EphemeralContainer,
+    PodAffinityTerm,
+    PodDNSConfig,
+    PodSpec,
+    PodTemplateSpec,
+    Toleration,
+    TopologySpreadConstraint,
+)
 from sampan.errors import FieldError
 
 EPHEMERAL_FORBIDDEN = (
@@ -53,6 +61,7 @@ def check_spec(spec: PodSpec, path: str) -> Iterator[FieldError]:
                 f"{{{', '.join(pair)}}}",
             )
         pairs.add(pair)
+        yield from check_spread_keys(constraint, f"{path}.topologySpreadConstraints[{index}].matchLabelKeys")
         if constraint.min_domains is not None and constraint.when_unsatisfiable != "DoNotSchedule":
             yield FieldError.invalid(
                 f"{path}.topologySpreadConstraints[{index}].minDomains",
@@ -248,6 +257,34 @@ def check_toleration(toleration: Toleration, path: str) -> Iterator[FieldError]:
             yield FieldError.not_supported(f"{path}.operator", operator, ("Equal", "Exists"))
 
 
+def check_label_keys(term: PodAffinityTerm, path: str) -> Iterator[FieldError]:
+    """Labels whose values are the pod's own."""
+    for wire, keys in (("matchLabelKeys", term.match_label_keys), ("mismatchLabelKeys", term.mismatch_label_keys)):
+        if keys and term.label_selector is None:
+            yield FieldError.forbidden(f"{path}.{wire}", "must not be specified when labelSelector is not set")
+            continue
+        for index, key in enumerate(keys):
+            yield from (
+                FieldError.invalid(f"{path}.{wire}[{index}]", key, complaint) for complaint in names.qualified_name(key)
+            )
+    for index, key in enumerate(term.match_label_keys):
+        if key in term.mismatch_label_keys:
+            why = "exists in both matchLabelKeys and mismatchLabelKeys"
+            yield FieldError.invalid(f"{path}.matchLabelKeys[{index}]", key, why)
+
+
+def check_spread_keys(constraint: TopologySpreadConstraint, path: str) -> Iterator[FieldError]:
+    """Labels whose values are the pod's own: the selector does not speak of them."""
+    selector = constraint.label_selector
+    if constraint.match_label_keys and selector is None:
+        yield FieldError.forbidden(path, "must not be specified when labelSelector is not set")
+    asked = {*selector.match_labels, *(one.key for one in selector.match_expressions)} if selector is not None else ()
+    for index, key in enumerate(constraint.match_label_keys):
+        yield from (FieldError.invalid(f"{path}[{index}]", key, complaint) for complaint in names.qualified_name(key))
+        if key in asked:
+            yield FieldError.invalid(f"{path}[{index}]", key, "exists in both matchLabelKeys and labelSelector")
+
+
 def check_affinity(spec: PodSpec, path: str) -> Iterator[FieldError]:
     """Terms that would mean nothing."""
     affinity = spec.affinity
@@ -268,6 +305,7 @@ def check_affinity(spec: PodSpec, path: str) -> Iterator[FieldError]:
             for index, weighted in enumerate(one.preferred_during_scheduling_ignored_during_execution)
         ]
         for place, term in terms:
+            yield from check_label_keys(term, place)
             for namespace in term.namespaces:
                 for complaint in names.dns_label(namespace):
                     yield FieldError.invalid(f"{place}.namespace", namespace, complaint)

@@ -147,9 +147,9 @@ def check_update(new: Service, old: Service) -> Iterator[FieldError]:
     before, after = old.spec.cluster_ip or "", new.spec.cluster_ip or ""
     if before and after != before:
         text = "may not change once set" if after else "primary clusterIP can not be unset"
-        yield FieldError.invalid("spec.clusterIPs[0]", after or None, text)
+        yield FieldError.invalid("spec.clusterIPs[0]", new.spec.cluster_ips, text)
     health = (old.spec.health_check_node_port, new.spec.health_check_node_port)
     if needs_health_port(old.spec) and needs_health_port(new.spec) and health[0] != health[1]:
         yield FieldError.forbidden("spec.healthCheckNodePort", "field is immutable")
     if old.spec.ip_families and new.spec.ip_families and new.spec.ip_families[0] != old.spec.ip_families[0]:
-        yield FieldError.invalid("spec.ipFamilies[0]", new.spec.ip_families[0], "may not change once set")
+        yield FieldError.invalid("spec.ipFamilies[0]", new.spec.ip_families, "may not change once set")

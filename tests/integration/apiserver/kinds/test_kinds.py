@@ -170,7 +170,7 @@ def test_a_service_keeps_its_address_and_its_type_decides_on_ports(cluster: Clus
     assert head == ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"]
     assert row[:5] == ["front", "NodePort", after["clusterIP"], "<none>", f"80:{after['ports'][0]['nodePort']}/TCP"]
     complaint = cluster.kubectl("patch", "service", "front", "-p", '{"spec":{"clusterIP":"10.96.0.77"}}', fails=True)
-    assert 'spec.clusterIPs[0]: Invalid value: "10.96.0.77": may not change once set' in complaint
+    assert 'spec.clusterIPs[0]: Invalid value: ["10.96.0.77"]: may not change once set' in complaint
     cluster.apply(service("front", type="ClusterIP"))
     assert "nodePort" not in cluster.get("service", "front")["spec"]["ports"][0]
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from apiserver.kind import Context
 from apiserver.kinds import allocation
+from apiserver.kinds.repair import repair
 from apiserver.kinds.service import SERVICE
 from sampan.api.core_v1 import Service
 from sampan.errors import ApiError
@@ -138,3 +139,25 @@ def test_every_free_number_is_tried_and_the_reserved_ones_last(
 
 def test_a_claim_without_an_owner_has_leaked() -> None:
     assert allocation.leaked({"10.96.0.1": "d/a/1", "10.96.0.2": "d/b/2"}, {"d/a/1"}) == ["10.96.0.2"]
+
+
+async def test_what_leaked_is_given_back_by_the_second_pass_and_what_is_unclaimed_is_claimed() -> None:
+    pools: Any = Pools()
+    kept, lost = await create(pools, "kept", type="NodePort"), await create(pools, "lost")
+    unclaimed = service("unclaimed", clusterIP="10.96.9.9", ports=[{"port": 1}])
+    pools.peek_all = lambda _: [kept.to_json(), unclaimed.to_json()]
+    first = await repair(pools)
+    assert {value for _, value, _ in first.suspected} == {lost.spec.cluster_ip}
+    assert lost.spec.cluster_ip in pools.held[allocation.ADDRESSES]
+    second = await repair(pools, first)
+    assert {value for _, value, _ in second.released} == {lost.spec.cluster_ip}
+    assert pools.held[allocation.ADDRESSES].keys() == {kept.spec.cluster_ip, "10.96.9.9"}
+    assert pools.held[allocation.NODE_PORTS].keys() == {str(kept.spec.ports[0].node_port)}
+
+
+async def test_an_address_that_two_services_have_is_told() -> None:
+    pools: Any = Pools()
+    first = await create(pools, "first")
+    second = service("second", clusterIP=first.spec.cluster_ip, ports=[{"port": 1}])
+    pools.peek_all = lambda _: [first.to_json(), second.to_json()]
+    assert {owner for _, _, owner in (await repair(pools)).contested} == {"d/second/second"}

@@ -148,7 +148,7 @@ def test_contradictions_are_told_in_upstreams_words(
         (SERVICE, {"spec": {"clusterIP": "10.96.0.9", "ports": [{"port": 1}]}}, {"spec": {"ports": [{"port": 2}]}}, []),
         (SERVICE, {"spec": {"clusterIP": "10.96.0.9", "ports": [{"port": 1}]}},
          {"spec": {"clusterIP": "10.96.0.8", "ports": [{"port": 2}]}},
-         ['spec.clusterIPs[0]: Invalid value: "10.96.0.8": may not change once set']),
+         ['spec.clusterIPs[0]: Invalid value: ["10.96.0.8"]: may not change once set']),
         (NODE, {"spec": {"podCIDR": "10.0.0.0/24"}}, {"spec": {"podCIDR": "10.0.1.0/24"}},
          ['spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid']),
     ],
