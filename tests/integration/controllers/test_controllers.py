@@ -21,6 +21,7 @@ from sampan.errors import ApiError
 from sampan.informer import Change, Informer
 from sampan.kinds import (
     CONFIG_MAPS,
+    CUSTOM_RESOURCE_DEFINITIONS,
     DAEMON_SETS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
@@ -35,7 +36,8 @@ from sampan.kinds import (
     SERVICE_ACCOUNTS,
     SERVICES,
 )
-from sampan.objects import Key, key_of
+from sampan.objects import Key, PartialObjectMetadata, key_of
+from sampan.resource import Resource
 from servers import ROOT, Servers
 
 SECONDS = 30.0
@@ -49,6 +51,7 @@ class Controllers:
         self._servers = servers
         self._config = servers.directory / "controllers.json"
         self._log = servers.directory / "controllers.log"
+        self.offset = servers.directory / "offset"
         self._config.write_text(
             json.dumps(
                 {
@@ -58,6 +61,7 @@ class Controllers:
                     "node_startup_grace_seconds": GRACE,
                     "default_toleration_seconds": 1,
                     "identity": "test",
+                    "clock_offset_file": str(self.offset),
                     "log_level": "info",
                 }
             )
@@ -76,6 +80,11 @@ class Controllers:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(5)
+
+    def advance(self, seconds: float) -> None:
+        """Move their calendar forward."""
+        self.offset.write_text(str(seconds))
+        self.process.send_signal(signal.SIGUSR1)
 
     def log(self) -> str:
         return self._log.read_text()
@@ -510,6 +519,74 @@ async def test_controllers_outlive_an_api_server_that_is_killed(
     await available(cluster, namespace, 4)
     assert controllers.process.poll() is None
     assert controllers.process.pid == running
+
+
+async def test_an_hour_passes_when_the_clock_is_moved(
+    cluster: Cluster, namespace: str, controllers: Controllers
+) -> None:
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "x"}]}}
+    spec = {"ttlSecondsAfterFinished": 3600, "template": template}
+    await cluster.client.create(JOBS, {"metadata": {"name": "once", "namespace": namespace}, "spec": spec})
+
+    async def complete() -> bool:
+        job = await cluster.client.get(JOBS, "once", namespace)
+        return any(one.type == "Complete" and one.status == "True" for one in job.status.conditions)
+
+    await cluster.until(complete)
+    controllers.advance(3601)
+    await cluster.gone(JOBS, "once", namespace)
+    assert controllers.process.poll() is None
+
+
+BOATS = {
+    "metadata": {"name": "boats.example.org"},
+    "spec": {
+        "group": "example.org",
+        "scope": "Namespaced",
+        "names": {"plural": "boats", "singular": "boat", "kind": "Boat"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+async def test_custom_resources_own_and_are_cleared_away(cluster: Cluster, namespace: str) -> None:
+    client = cluster.client
+    try:
+        await client.create(CUSTOM_RESOURCE_DEFINITIONS, BOATS)
+    except ApiError as error:
+        if error.is_not_found:
+            pytest.skip("the API server does not serve custom resources yet")
+        raise
+    boats = Resource("example.org", "v1", "Boat", "boats", PartialObjectMetadata)
+    plain = boats.path(namespace)
+
+    async def create(name: str, **meta: Any) -> dict[str, Any]:
+        body = {"apiVersion": "example.org/v1", "kind": "Boat", "metadata": {"name": name, **meta}}
+        answer: dict[str, Any] = json.loads(await client.request("POST", plain, body=json.dumps(body).encode()))
+        return answer
+
+    async def first() -> bool:
+        await create("junk")
+        return True
+
+    await cluster.until(first)
+    uid = (await client.get(boats, "junk", namespace)).metadata.uid
+    owner = {"apiVersion": "example.org/v1", "kind": "Boat", "name": "junk", "uid": uid, "controller": True}
+    meta = {"name": "cargo", "namespace": namespace, "ownerReferences": [owner]}
+    await client.create(CONFIG_MAPS, {"metadata": meta})
+    await client.delete(boats, "junk", namespace)
+    await cluster.gone(CONFIG_MAPS, "cargo", namespace)
+    await create("sampan")
+    await client.delete(NAMESPACES, namespace)
+    await cluster.gone(NAMESPACES, namespace)
+    await client.delete(CUSTOM_RESOURCE_DEFINITIONS, "boats.example.org")
 
 
 def test_a_bad_configuration_is_told_and_ends_with_2(tmp_path: Path) -> None:
