@@ -25,7 +25,7 @@ from scheduler.place import Placement, Waiting
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 48
+AT_ONCE = 32
 """Calls in flight."""
 MOST_OUTSTANDING = 1024
 """Placements that may wait for their call; then the scheduler waits too."""

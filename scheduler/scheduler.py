@@ -40,7 +40,8 @@ DEFAULT_NAME = "default-scheduler"
 BATCH = 256
 """Pods placed between two turns of the event loop."""
 UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
-EVENT_WRITERS = 8
+EVENT_WRITERS = 24
+"""Nearly as many as bindings in flight, so that the recorder (which drops beyond 1,000 waiting) keeps pace."""
 
 
 class Scheduler:
