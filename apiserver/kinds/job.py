@@ -11,6 +11,7 @@ from apiserver.kinds.pod_defaults import default_spec
 from apiserver.kinds.pod_rules import check_template
 from apiserver.kinds.templates import IMMUTABLE, check_matches, check_same_selector
 from apiserver.tables import age
+from sampan import selectors
 from sampan.api.batch_v1 import Job, JobSpec
 from sampan.api.defaults import fill
 from sampan.api.meta_v1 import LabelSelector
@@ -91,10 +92,15 @@ def validate(job: Job) -> Iterator[FieldError]:
                 "spec.parallelism", spec.parallelism, f"must be less than or equal to {MOST_PARALLEL_INDEXED} "
                 "when completion mode is Indexed"
             )  # fmt: skip
-    elif spec.backoff_limit_per_index is not None:
-        yield FieldError.invalid(
-            "spec.backoffLimitPerIndex", spec.backoff_limit_per_index, "requires indexed completion mode"
-        )
+    elif spec.completion_mode == "NonIndexed":
+        if spec.backoff_limit_per_index is not None:
+            why = "requires indexed completion mode"
+            yield FieldError.invalid("spec.backoffLimitPerIndex", spec.backoff_limit_per_index, why)
+        if spec.success_policy is not None:
+            yield FieldError.invalid("spec.successPolicy", "<the policy>", "requires indexed completion mode")
+    if spec.max_failed_indexes is not None and spec.backoff_limit_per_index is None:
+        yield FieldError.required("spec.backoffLimitPerIndex", "when maxFailedIndexes is specified")
+    yield from check_failure_policy(spec)
     yield from check_template(spec.template, "spec.template")
     policy, path = spec.template.spec.restart_policy, "spec.template.spec.restartPolicy"
     if policy == "Always":
@@ -103,6 +109,9 @@ def validate(job: Job) -> Iterator[FieldError]:
         yield FieldError.invalid(path, policy, 'only "Never" is supported when podFailurePolicy is specified')
     yield from check_matches(spec.selector, spec.template)
     if not spec.manual_selector and spec.selector is not None:
+        expected = {CONTROLLER_UID: job.metadata.uid or "", JOB_NAME: job.metadata.name or ""}
+        if not is_generated(spec.selector, expected | {OLD_CONTROLLER_UID: expected[CONTROLLER_UID]}):
+            yield FieldError.invalid("spec.selector", spec.selector.to_json(), "`selector` not auto-generated")
         labels, uid = spec.template.metadata.labels, job.metadata.uid or ""
         for key, wanted in ((OLD_CONTROLLER_UID, uid), (CONTROLLER_UID, uid)):
             at = f"spec.template.metadata.labels[{key}]"
@@ -110,6 +119,51 @@ def validate(job: Job) -> Iterator[FieldError]:
                 yield FieldError.required(at, f"must be '{wanted}'")
             elif labels[key] != wanted:
                 yield FieldError.invalid(at, labels, f"must be '{wanted}'")
+
+
+def is_generated(selector: LabelSelector, labels: dict[str, str]) -> bool:
+    """Whether a selector selects what the server itself would."""
+    try:
+        compiled = selectors.of_object(selector)
+    except selectors.SelectorError:
+        return True  # the rules on the selector's fields tell it
+    return compiled is not None and compiled.matches(labels)
+
+
+def check_failure_policy(spec: JobSpec) -> Iterator[FieldError]:
+    """Each rule asks for exit codes or for conditions, of containers that there are."""
+    policy = spec.pod_failure_policy
+    if policy is None:
+        return
+    template = spec.template.spec
+    known = {one.name for one in (*template.containers, *template.init_containers)}
+    for index, rule in enumerate(policy.rules):
+        path, codes = f"spec.podFailurePolicy.rules[{index}]", rule.on_exit_codes
+        if codes is not None and rule.on_pod_conditions:
+            why = "specifying both OnExitCodes and OnPodConditions is not supported"
+            yield FieldError.invalid(path, rule.to_json(), why)
+        elif codes is None and not rule.on_pod_conditions:
+            why = "specifying one of OnExitCodes and OnPodConditions is required"
+            yield FieldError.invalid(path, rule.to_json(), why)
+        if codes is not None:
+            if codes.container_name is not None and codes.container_name not in known:
+                yield FieldError.invalid(
+                    f"{path}.onExitCodes.containerName",
+                    codes.container_name,
+                    "must be one of the container or initContainer names in the pod template",
+                )
+            for place, code in enumerate(codes.values):
+                if code == 0 and codes.operator == "In":
+                    at = f"{path}.onExitCodes.values[{place}]"
+                    yield FieldError.invalid(at, code, "must not be 0 for the In operator")
+        if rule.action == "FailIndex" and spec.backoff_limit_per_index is None:
+            yield FieldError.invalid(f"{path}.action", rule.action, "requires the backoffLimitPerIndex to be set")
+    if spec.pod_replacement_policy != "Failed":
+        yield FieldError.invalid(
+            "spec.podReplacementPolicy",
+            spec.pod_replacement_policy,
+            'only "Failed" is supported when podFailurePolicy is specified',
+        )
 
 
 def validate_update(new: Job, old: Job) -> Iterator[FieldError]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from datetime import UTC, datetime
 from functools import cache
+from types import SimpleNamespace
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
@@ -18,7 +19,8 @@ from sampan.api.rules import check
 from sampan.errors import InvalidError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CONTEXT: Any = Context(server=None, user=None, namespace="d", now=NOW)  # type: ignore[arg-type]  # pure strategies
+EMPTY: Any = SimpleNamespace(peek=lambda *_: None, peek_all=lambda *_: [])
+CONTEXT: Any = Context(EMPTY, user=None, namespace="d", now=NOW)  # type: ignore[arg-type]  # nobody in particular
 TEXTS = [
     "",
     "a",

@@ -1,5 +1,6 @@
 # ruff: noqa: E501 - the messages stand as they are sent
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from apiserver.kinds.service import SERVICE
 from sampan.api.rules import check
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CONTEXT: Any = Context(server=None, user=None, namespace="default", now=NOW)  # type: ignore[arg-type]  # pure strategies
+EMPTY: Any = SimpleNamespace(peek=lambda *_: None, peek_all=lambda *_: [])
+CONTEXT: Any = Context(EMPTY, user=None, namespace="default", now=NOW)  # type: ignore[arg-type]  # nobody in particular
 WEB = {"name": "web", "image": "web:1"}
 LABELS = {"app": "web"}
 
@@ -84,6 +86,18 @@ MOST = "may not be more than 1048576 bytes"
          ['spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"']),
         (JOB, {"spec": {"template": template(restartPolicy="Never"), "completionMode": "Indexed", "parallelism": 1}},
          ["spec.completions: Required value: when completion mode is Indexed"]),
+        (JOB, {"spec": {"template": template(restartPolicy="Never"), "backoffLimitPerIndex": 1}},
+         ["spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode"]),
+        (JOB, {"spec": {"template": template(restartPolicy="Never"), "selector": {"matchLabels": {"a": "b"}}}},
+         ['spec.template.metadata.labels: Invalid value: {"batch.kubernetes.io/controller-uid":"u1","controller-uid":"u1",'
+          '"batch.kubernetes.io/job-name":"x","job-name":"x","app":"web"}: `selector` does not match template `labels`',
+          'spec.selector: Invalid value: {"matchLabels":{"batch.kubernetes.io/controller-uid":"u1","a":"b"}}: '
+          "`selector` not auto-generated"]),
+        (JOB, {"spec": {"template": template(restartPolicy="Never"), "podFailurePolicy": {"rules": [
+            {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [0], "containerName": "db"}}]}}},
+         ['spec.podFailurePolicy.rules[0].onExitCodes.containerName: Invalid value: "db": must be one of the container or '
+          "initContainer names in the pod template",
+          "spec.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: must not be 0 for the In operator"]),
         (CONFIG_MAP, {"data": {"a/b": ""}}, ['data[a/b]: Invalid value: "a/b": a valid config key must consist of '
          "alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for "
          "validation is '[-._a-zA-Z0-9]+')"]),
