@@ -1,57 +1,33 @@
 """The async client of the Kubernetes API: one keep-alive session, typed by Resource.
 
-Always: reads are tried again when the connection or the server stumbles, with back-off; a write is tried again only
-when the server has certainly not seen it (connection refused) or says so itself (429, or 503 with Retry-After).
-Elsewhere: who we are (kubeconfig.py), a cache that follows a watch (informer.py).
+Elsewhere: the session and what is tried again (transport.py), who we are (kubeconfig.py), a cache that follows a
+watch (informer.py).
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Generic, Literal, Self, TypeVar
-from urllib.parse import urlencode
 
 import aiohttp
 import orjson
 from pydantic import TypeAdapter, ValidationError
-from yarl import URL
 
 from sampan import kubeconfig
 from sampan.api.base import JSON, Object
 from sampan.api.meta_v1 import ListMeta
 from sampan.clock import Clock
-from sampan.errors import ApiError, Reason, SampanError
+from sampan.errors import ApiError
 from sampan.objects import PartialObjectMetadata, meta
 from sampan.resource import Resource
+from sampan.transport import REFUSED_SECONDS, WATCH_SLACK_SECONDS, Transport, lines
+from sampan.transport import Unreachable as Unreachable
 
 M = TypeVar("M", bound=Object)
-
-IN_FLIGHT = 64
-REQUEST_SECONDS = 60.0
-READ_ATTEMPTS = 6
-REFUSED_SECONDS = 20.0
-FIRST_DELAY, MOST_DELAY = 0.05, 2.0
-MOST_LINE_BYTES = 16 << 20
-WATCH_SLACK_SECONDS = 30.0
-KEEPALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-)
-
-
-class Unreachable(SampanError):
-    """The server could not be reached, or went away before it answered: whether a write took place is unknown."""
 
 
 class PatchKind(StrEnum):
@@ -118,14 +94,6 @@ def warm(*resources: Resource[Any]) -> None:
         model.model_rebuild()
 
 
-def _new_socket(address: tuple[Any, ...]) -> socket.socket:
-    family, kind, protocol = address[0], address[1], address[2]
-    made = socket.socket(family=family, type=kind, proto=protocol)
-    for level, option, value in KEEPALIVE:
-        made.setsockopt(level, option, value)
-    return made
-
-
 class Client:
     """Calls one API server as one user. Use it as an async context manager; share it freely among tasks."""
 
@@ -138,11 +106,9 @@ class Client:
         refused_seconds: float = REFUSED_SECONDS,
     ) -> None:
         self.target = target
-        self._user_agent = user_agent
-        self._clock = clock or Clock()
-        self._refused_seconds = refused_seconds
-        self._in_flight = asyncio.Semaphore(IN_FLIGHT)
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = Transport(
+            target, user_agent=user_agent, clock=clock or Clock(), refused_seconds=refused_seconds
+        )
         self._fence: Callable[[], None] | None = None
 
     @classmethod
@@ -166,26 +132,11 @@ class Client:
         return other
 
     async def __aenter__(self) -> Self:
-        context = self.target.ssl_context()
-        connector = aiohttp.TCPConnector(
-            limit=0,  # watches hold one connection each; requests are bounded by IN_FLIGHT
-            ssl=context if context is not None else True,
-            keepalive_timeout=90,
-            socket_factory=_new_socket,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers={"User-Agent": self._user_agent},
-            auto_decompress=True,
-            raise_for_status=False,
-            trust_env=False,
-        )
+        await self._transport.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.__aexit__()
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -251,8 +202,10 @@ class Client:
         if bookmarks:
             query["allowWatchBookmarks"] = "true"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_seconds + WATCH_SLACK_SECONDS)
-        async with self._response("GET", resource.path(namespace), query, _accept(resource), timeout) as response:
-            async for line in _lines(response):
+        async with self._transport.response(
+            "GET", resource.path(namespace), query, _accept(resource), timeout
+        ) as response:
+            async for line in lines(response):
                 yield _event(resource, line)
 
     async def create(
@@ -350,8 +303,6 @@ class Client:
         """Read any path as JSON: discovery, version. Raises ApiError."""
         return orjson.loads(await self.request("GET", path, accept=accept))
 
-    # -- transport -----------------------------------------------------------------------------------------------
-
     async def request(
         self,
         method: str,
@@ -362,117 +313,10 @@ class Client:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> bytes:
-        """One call, with this module's rule of retries. Raises ApiError or Unreachable."""
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=10)
-        headers = {} if body is None else {"Content-Type": content_type}
-        attempt = 0
-        while True:
-            attempt += 1
-            if self._fence is not None and method != "GET":
-                self._fence()
-            try:
-                async with (
-                    self._in_flight,
-                    self._response(method, path, query or {}, accept, timeout, body, headers) as response,
-                ):
-                    return await response.read()
-            except (ApiError, Unreachable) as error:
-                wait = _wait_before_retry(error, method, attempt)
-                if wait is None:
-                    raise
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if method != "GET" or attempt >= READ_ATTEMPTS:
-                    raise Unreachable(f"{method} {self.target.server}{path}: {_plain(error)}") from error
-                wait = _delay(attempt)
-            await self._clock.sleep(wait)
-
-    @asynccontextmanager
-    async def _response(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        accept: str,
-        timeout: aiohttp.ClientTimeout,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer below 400, or ApiError. Waits `refused_seconds` for a server that does not listen yet."""
-        if self._session is None:
-            raise RuntimeError("the client is not open: use it as `async with Client(...) as client`")
-        url = URL(self.target.server + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
-        sent = list(({"Accept": accept} | self.target.headers() | dict(headers or {})).items())
-        sent += [("Impersonate-Group", group) for group in self.target.impersonate_groups]
-        give_up = self._clock.monotonic() + self._refused_seconds
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                response = await self._session.request(
-                    method,
-                    url,
-                    data=body,
-                    headers=sent,
-                    timeout=timeout,
-                    server_hostname=self.target.tls_server_name or None,
-                    allow_redirects=False,
-                )
-                break
-            except aiohttp.ClientConnectorCertificateError as error:
-                raise Unreachable(
-                    f"{self.target.server}: its certificate is not trusted ({_plain(error)}); "
-                    "check certificate-authority"
-                ) from error
-            except aiohttp.ClientConnectorError as error:
-                delay = _delay(attempt)
-                if self._clock.monotonic() + delay > give_up:
-                    raise Unreachable(
-                        f"{self.target.server}: no connection ({_plain(error)}); is the API server running?"
-                    ) from error
-                await self._clock.sleep(delay)
-        try:
-            if response.status >= 400:
-                raise _error_of(response, await response.read())
-            yield response
-        finally:
-            response.release()
-
-
-def _plain(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-def _delay(attempt: int) -> float:
-    return min(MOST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 16)) * random.uniform(0.75, 1.25)
-
-
-def _wait_before_retry(error: SampanError, method: str, attempt: int) -> float | None:
-    """Seconds to wait before the same call is made again, or None to give up."""
-    if attempt >= READ_ATTEMPTS or not isinstance(error, ApiError):
-        return None
-    after = error.headers.get("Retry-After", "")
-    if error.code == 429 or (error.code == 503 and after):
-        # An eviction's 429 is an answer ("the budget says no"), not a request for patience.
-        if not after and error.details.get("causes"):
-            return None
-        return min(float(after) if after.isdigit() else _delay(attempt), 30.0)
-    if method == "GET" and error.code in (500, 502, 503, 504) and error.reason in ("", Reason.SERVICE_UNAVAILABLE):
-        return _delay(attempt)
-    return None
-
-
-def _error_of(response: aiohttp.ClientResponse, body: bytes) -> ApiError:
-    try:
-        status = orjson.loads(body)
-    except ValueError:
-        status = None
-    if isinstance(status, dict) and status.get("kind") == "Status":
-        error = ApiError.from_status(status, response.status)
-    else:
-        text = body[:500].decode(errors="replace").strip() or response.reason or "no message"
-        error = ApiError(response.status, "", f"{response.method} {response.url.path}: {response.status} {text}")
-    error.headers = dict(response.headers)
-    return error
+        """Any call, with the transport's rule of retries. Raises ApiError or Unreachable."""
+        return await self._transport.request(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, fence=self._fence
+        )
 
 
 def _accept(resource: Resource[Any], *, listed: bool = False) -> str:
@@ -506,21 +350,6 @@ def _object_or_own(resource: Resource[M], answer: bytes, sent: M | Mapping[str, 
     if isinstance(head, dict) and head.get("kind") == "Status":
         return sent if isinstance(sent, resource.model) else resource.model.from_json(dict(sent))
     return resource.model.from_bytes(answer)
-
-
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The complete lines of a streamed answer. Raises Unreachable when it breaks off in the middle."""
-    kept = b""
-    try:
-        async for chunk in response.content.iter_any():
-            *complete, kept = (kept + chunk).split(b"\n")
-            for line in complete:
-                if line:
-                    yield line
-            if len(kept) > MOST_LINE_BYTES:
-                raise Unreachable(f"{response.url.path}: a watch event is over {MOST_LINE_BYTES} bytes long")
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unreachable(f"{response.url.path}: the watch broke off: {_plain(error)}") from error
 
 
 def _event(resource: Resource[M], line: bytes) -> WatchEvent[M]:
