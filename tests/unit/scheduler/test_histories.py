@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -26,6 +26,7 @@ from scheduler.scheduler import Scheduler
 from scheduler.shape import amounts, pod_requests
 
 JSON = dict[str, Any]
+Kind = Literal["ADDED", "MODIFIED", "DELETED"]
 CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 NOT_FOUND, CONFLICT = ApiError(404, Reason.NOT_FOUND, "gone"), ApiError(409, Reason.CONFLICT, "taken")
 
@@ -38,7 +39,7 @@ class Server:
         self.trouble = trouble
         self.version = 0
         self.objects: dict[str, dict[tuple[str, str], JSON]] = {}
-        self.log: dict[str, list[tuple[str, JSON]]] = {}
+        self.log: dict[str, list[tuple[Kind, JSON]]] = {}
         self.news = asyncio.Condition()
         self.bindings = 0
         self.messages: dict[str, str] = {}
@@ -59,7 +60,7 @@ class Server:
             value = value | {"metadata": value["metadata"] | {"resourceVersion": str(self.version)}}
             self._tell(resource.plural, "DELETED", value)
 
-    def _tell(self, plural: str, kind: str, value: JSON) -> None:
+    def _tell(self, plural: str, kind: Kind, value: JSON) -> None:
         self.log.setdefault(plural, []).append((kind, orjson.loads(orjson.dumps(value))))
 
     def pods(self) -> list[JSON]:

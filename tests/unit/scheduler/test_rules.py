@@ -40,18 +40,18 @@ class World:
     def columns(self, asked: Pod | None = None) -> Columns:
         """The columns of it all. `asked` is asked about when they are still empty, so that all counts are kept."""
         columns = Columns()
-        for name, labels in NAMESPACES.items():
-            columns.tallies.set_namespace(name, labels)
+        for space, labels in NAMESPACES.items():
+            columns.tallies.set_namespace(space, labels)
         shapes = Shapes()
         if asked is not None:
             scores.evaluate(columns, shapes.of(asked), filters.run(columns, shapes.of(asked)).feasible)
         half = len(self.nodes) // 2
         for node in self.nodes[:half]:
             columns.set_node(node)
-        for pod, node in self.placed:  # some arrive before their nodes
+        for pod, name in self.placed:  # some arrive before their nodes
             meta = pod.metadata
             columns.place(
-                meta.uid or "", meta.namespace or "", meta.name or "", shapes.of(pod), node,
+                meta.uid or "", meta.namespace or "", meta.name or "", shapes.of(pod), name,
                 dying=meta.deletion_timestamp is not None,
             )  # fmt: skip
         for node in self.nodes[half:]:
