@@ -143,7 +143,11 @@ class App:
     async def _dispatch(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
         if not asked.plural or user is None:
             return await self._pages(request, asked, user)
-        kind = self.core.registry.find(asked.group, asked.version, asked.plural)
+        registry = self.core.registry
+        kind = registry.find(asked.group, asked.version, asked.plural)
+        if kind is None and "." in asked.group and registry.before_unknown is not None:
+            await registry.before_unknown()
+            kind = registry.find(asked.group, asked.version, asked.plural)
         if kind is None:
             return await self._pages(request, asked, user)
         if request.method in ("HEAD", "OPTIONS") or asked.verb not in self._verbs:

@@ -240,8 +240,8 @@ def body(kind: AnyKind, chunk: Chunk) -> bytes:
     joined = chunk.joined
     if joined is None:
         joined = b",".join([view(kind, item).bytes for item in chunk.items])
-    head = b'{"kind":"%bList","apiVersion":"%b","metadata":%b,"items":[' % (
-        kind.resource.kind.encode(),
+    head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
+        kind.resource.list_kind.encode(),
         kind.resource.api_version.encode(),
         orjson.dumps(chunk.metadata),
     )

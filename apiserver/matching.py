@@ -35,6 +35,8 @@ def view(kind: AnyKind, item: Item) -> Item:
     if not converts(kind):
         return item
     value = value_of(kind, item.value)
+    if value is item.value:
+        return item
     return Item.of_value(item.path, value, item.revision, item.version)
 
 

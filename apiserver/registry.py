@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +33,8 @@ class Registry:
         self._listeners: list[Callable[[], None]] = []
         self.generation = 0
         """Grows with every change: what was computed from the registry is stale when it differs."""
+        self.before_unknown: Callable[[], Awaitable[None]] | None = None
+        """What to wait for before a client is told that a kind is not served: it may have been defined just now."""
         for kind in kinds:
             self.add(kind)
 

@@ -18,6 +18,7 @@ from apiserver.authz import reviews as access_reviews
 from apiserver.authz.authorize import Authorize
 from apiserver.config import Config
 from apiserver.core import Core
+from apiserver.crds.serving import CustomKinds
 from apiserver.http.connection import Server
 from apiserver.http.listen import listen, tls
 from apiserver.http.request import Asked
@@ -58,6 +59,8 @@ class Site:
         self._bootstrapped = False
         self.pages.ready["bootstrap"] = self._bootstrap_check
         self._add_kinds()
+        self.custom_kinds = CustomKinds(self.core)
+        self.when_ready(self.custom_kinds.run)
         documents = Documents(self.registry)
         self.pages.add("/openapi/v3", documents.page_v3, below=True)
         self.pages.add("/openapi/v2", documents.page_v2)
@@ -81,6 +84,7 @@ class Site:
     async def start(self) -> None:
         """Open the sockets once the cache is filled."""
         await self.core.start()
+        self.custom_kinds.sync()
         self._http = Server(self.app)
         self._servers = await listen(self._http, self.config.listen, self.config.listen_fds, tls(self.config.tls))
         self._tasks += [asyncio.ensure_future(work()) for work in (self._bootstrap, *self._background)]

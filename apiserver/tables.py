@@ -129,7 +129,7 @@ def many(
             "items": [partial(value) for value in values],
         }
     return {
-        "kind": f"{kind.resource.kind}List",
+        "kind": kind.resource.list_kind,
         "apiVersion": kind.resource.api_version,
         "metadata": metadata,
         "items": list(values),

@@ -46,6 +46,11 @@ class Resource(Generic[M]):
         return self.kind.lower()
 
     @property
+    def list_kind(self) -> str:
+        """The kind of a list of its objects."""
+        return f"{self.kind}List"
+
+    @property
     def namespaced(self) -> bool:
         """Whether its objects live in a namespace."""
         return self.scope is Scope.NAMESPACED

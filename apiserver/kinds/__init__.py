@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apiserver.kind import AnyKind
 from apiserver.kinds.configmap import CONFIG_MAP
+from apiserver.kinds.customresourcedefinition import CUSTOM_RESOURCE_DEFINITION
 from apiserver.kinds.daemonset import DAEMON_SET
 from apiserver.kinds.deployment import DEPLOYMENT
 from apiserver.kinds.endpoints import ENDPOINTS
@@ -23,6 +24,7 @@ from apiserver.kinds.serviceaccount import SERVICE_ACCOUNT
 ALL: tuple[AnyKind, ...] = (
     BINDING,
     CONFIG_MAP,
+    CUSTOM_RESOURCE_DEFINITION,
     ENDPOINTS,
     EVENT,
     NAMESPACE,

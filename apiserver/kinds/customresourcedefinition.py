@@ -42,7 +42,17 @@ def change(new: CustomResourceDefinition, old: CustomResourceDefinition, context
 def decide(definition: CustomResourceDefinition, context: Context) -> None:
     """Write the status that follows from all definitions there are."""
     others = context.server.peek_all(CUSTOM_RESOURCE_DEFINITIONS)
-    definition.status = naming.status_of(definition, others, {}, context.now)
+    built_in = built_in_names(definition.spec.group)
+    definition.status = naming.status_of(definition, others, built_in, context.now)
+
+
+def built_in_names(group: str) -> Json:
+    """Names in a group that no definition can have."""
+    from apiserver.kinds import ALL
+
+    found = [one.resource for one in ALL if one.resource.group == group]
+    resources = [name for one in found for name in (one.plural, one.singular, *one.short_names)]
+    return {"resources": resources, "kinds": [name for one in found for name in (one.kind, one.list_kind)]}
 
 
 def end(definition: CustomResourceDefinition, context: Context) -> None:
@@ -137,11 +147,6 @@ def validate(definition: CustomResourceDefinition) -> Iterator[FieldError]:
 
 def _created(value: Any) -> Any:
     return value["metadata"].get("creationTimestamp", "")
-
-
-def _is_established(value: Json) -> bool:
-    conditions = value.get("status", {}).get("conditions", ())
-    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 
 CUSTOM_RESOURCE_DEFINITION = Kind(

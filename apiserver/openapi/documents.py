@@ -25,7 +25,7 @@ from sampan.errors import ApiError, Reason
 
 TITLE = "Kubernetes"
 VERSION = "v1.37.0"
-ALWAYS = (meta_v1.Status, meta_v1.DeleteOptions, meta_v1.ListMeta)
+ALWAYS = (meta_v1.Status, meta_v1.DeleteOptions, meta_v1.ListMeta, meta_v1.ObjectMeta)
 REFERENCE = "#/components/schemas/"
 
 

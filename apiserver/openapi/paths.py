@@ -11,6 +11,7 @@ from apiserver.openapi.schemas import META
 Path = dict[str, Any]
 JSON, YAML = "application/json", "application/yaml"
 PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json")
+PATCHES_OF_CUSTOM = PATCHES[:2]
 
 
 def _query(name: str, kind: str, text: str) -> Path:
@@ -108,8 +109,9 @@ def _item(kind: AnyKind, component: str, verbs: set[str], parameters: list[Path]
         item["put"] = _operation(kind, "put", component, WRITE, body=component, suffix=suffix)
     if "patch" in verbs:
         force = _query("force", "boolean", "Take over fields that others manage.")
+        media = PATCHES if kind.parse is None or suffix == "Scale" else PATCHES_OF_CUSTOM
         item["patch"] = _operation(
-            kind, "patch", component, (*WRITE, force), body=f"{META}.Patch", suffix=suffix, media=PATCHES
+            kind, "patch", component, (*WRITE, force), body=f"{META}.Patch", suffix=suffix, media=media
         )
     if "delete" in verbs:
         item["delete"] = _operation(

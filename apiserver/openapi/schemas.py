@@ -131,15 +131,15 @@ def list_schema(resource: Resource[Any], item: str) -> Schema:
     """The schema of a kind's list."""
     return {
         "type": "object",
-        "description": f"{resource.kind}List is a list of {resource.kind} objects.",
+        "description": f"{resource.list_kind} is a list of {resource.kind} objects.",
         "required": ["items"],
         "properties": {
             "apiVersion": {"type": "string", "description": "The version of this representation."},
-            "kind": {"type": "string", "description": f"Always {resource.kind}List."},
+            "kind": {"type": "string", "description": f"Always {resource.list_kind}."},
             "metadata": {"$ref": f"#/components/schemas/{META}.ListMeta"},
             "items": {"type": "array", "items": {"$ref": f"#/components/schemas/{item}"}},
         },
         "x-kubernetes-group-version-kind": [
-            {"group": resource.group, "version": resource.version, "kind": f"{resource.kind}List"}
+            {"group": resource.group, "version": resource.version, "kind": resource.list_kind}
         ],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.api.base import JSON, Int32, Int64, KubeObject, Object, Time, field
+from sampan.api.base import JSON, Int32, Int64, KubeObject, Number, Object, Time, field
 from sampan.api.meta_v1 import ObjectMeta
 
 
@@ -101,12 +101,12 @@ class JSONSchemaProps(Object):
     max_items: Int64 | None = field()
     max_length: Int64 | None = field()
     max_properties: Int64 | None = field()
-    maximum: float | None = field()
+    maximum: Number | None = field()
     min_items: Int64 | None = field()
     min_length: Int64 | None = field()
     min_properties: Int64 | None = field()
-    minimum: float | None = field()
-    multiple_of: float | None = field()
+    minimum: Number | None = field()
+    multiple_of: Number | None = field()
     not_: JSONSchemaProps | None = field()
     nullable: bool | None = field()
     one_of: list[JSONSchemaProps] = field(default_factory=list, list_type="atomic")

@@ -116,6 +116,10 @@ def _micro_time_out(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def _number_out(value: float) -> float | int:
+    return int(value) if float(value).is_integer() and abs(value) < 1e21 else value
+
+
 def _quantity_in(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
@@ -128,6 +132,8 @@ MicroTime = Annotated[datetime, Field(strict=False), PlainSerializer(_micro_time
 """metav1.MicroTime: RFC 3339 in UTC, to the microsecond."""
 Quantity = Annotated[str, BeforeValidator(_quantity_in)]
 """resource.Quantity on the wire: a string such as `500m` or `1Gi`; a bare number is taken too."""
+Number = Annotated[float, PlainSerializer(_number_out)]
+"""Any JSON number; a whole one is written without a point, as Go does."""
 IntOrString = int | str
 JSON = Any
 """Any JSON value, kept as it came."""
