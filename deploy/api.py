@@ -52,6 +52,16 @@ def get(pki: Path, port: int, path: str) -> dict[str, Any]:
         return answer
 
 
+def delete(pki: Path, port: int, path: str) -> None:
+    """DELETE an object; one that is not there is no error. Raises OSError and http.client.HTTPException."""
+    with _connection(pki, port, 10.0) as connection:
+        connection.request("DELETE", path)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status not in (200, 202, 404):
+            raise http.client.HTTPException(f"DELETE {path}: the API server answered {answer.status}")
+
+
 def ready_nodes(pki: Path, port: int, deadline: float) -> Iterator[tuple[str, bool]]:
     """Watch the nodes: yields (name, whether Ready) at every change, until `deadline` (time.monotonic)."""
     while (left := deadline - time.monotonic()) > 0:

@@ -205,7 +205,10 @@ def wait_for_node(where: Places, node: str, say: Say) -> None:
 
 def node_request(name: str, node: str, what: str) -> None:
     """`stop`, `start`, `remove`, `disconnect` or `connect` a node."""
-    control.ask(_existing(name).control, {"do": f"node-{what}", "name": node})
+    where = _existing(name)
+    control.ask(where.control, {"do": f"node-{what}", "name": node})
+    if what == "remove":
+        api.delete(where.pki, spec.load(where.description).spec.api_port, f"/api/v1/nodes/{node}")
 
 
 def description(name: str) -> Cluster:

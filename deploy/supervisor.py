@@ -44,7 +44,13 @@ class Supervisor:
         self._tree = ProcessTree(places.run / "tree.json", places.control, self._answer)
 
     def _listen(self) -> socket.socket:
-        """Open the API's socket on the machine's loopback, before leaving its network namespace."""
+        """The API's socket on the machine's loopback: a living API server's, or a new one.
+
+        It is opened before leaving the machine's network namespace, to which it belongs for good.
+        """
+        pid, started = _record(self._places).get("apiserver", (0, 0))
+        if pid and start_time(pid) == started:
+            return socket.socket(fileno=syscalls.descriptor_of(pid, components.FIRST_INHERITED))
         listener = socket.create_server(("127.0.0.1", self._cluster.spec.api_port), backlog=1024)
         listener.setblocking(False)
         return listener

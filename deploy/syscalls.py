@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import c_char_p, c_int, c_ulong
+from ctypes import c_char_p, c_int, c_long, c_ulong
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -23,6 +23,7 @@ MS_REC = 0x4000
 MS_SLAVE = 0x80000
 
 PR_SET_NAME = 15
+SYS_PIDFD_GETFD = 438  # the same number on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
@@ -66,3 +67,14 @@ def set_hostname(name: str) -> None:
 def set_process_name(name: str) -> None:
     """prctl(2) PR_SET_NAME: what ps and top show, at most 15 bytes."""
     _check(_libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0), f"prctl PR_SET_NAME {name!r}")
+
+
+def descriptor_of(pid: int, number: int) -> int:
+    """pidfd_getfd(2): a duplicate of descriptor `number` of process `pid`."""
+    process = os.pidfd_open(pid)
+    try:
+        copy: int = _libc.syscall(c_long(SYS_PIDFD_GETFD), process, number, 0)
+        _check(copy, f"pidfd_getfd {pid} {number}")
+        return copy
+    finally:
+        os.close(process)

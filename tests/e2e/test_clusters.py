@@ -49,9 +49,9 @@ def test_stopped_and_started_it_has_its_objects_and_runs_its_pods_again() -> Non
         assert "stopped" in cluster.kctl("cluster", "list")
         cluster.kctl("cluster", "start", "again", timeout=120)
         assert cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}") == server
-        cluster.kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=90s")
-        answer = cluster.kubectl("exec", "deploy/web", "--", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/")
-        assert answer.startswith("version=v1 ")
+        ask = ("exec", "deploy/web", "--", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/")
+        cluster.eventually(lambda: cluster.kubectl(*ask).startswith("version=v1 "))
+        cluster.kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
 
 
 def test_nodes_come_and_go_and_a_killed_supervisor_is_succeeded() -> None:
