@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -101,6 +102,8 @@ async def lead(config: Config, client: Client, clock: Clock, queues: list[KeyQue
         group.create_task(base.run(), name="caches")
         # Only the garbage collector looks at definitions, and a server without them has no custom resources.
         await base.synced(but=(CUSTOM_RESOURCE_DEFINITIONS,))
+        gc.collect()
+        gc.freeze()  # what has just been listed lives long: looking through it again and again costs whole pauses
         log.info("caches are filled", extra=fields(objects=_count(base)))
         loop = Loop(client, base, recorder, clock, queues)
         garbage = GarbageCollector(client, base, recorder("garbage-collector-controller"), clock)
