@@ -6,6 +6,7 @@ watch (informer.py).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -22,10 +23,13 @@ from sampan.api.base import JSON, Object
 from sampan.api.meta_v1 import ListMeta
 from sampan.clock import Clock
 from sampan.errors import ApiError
+from sampan.logs import fields
 from sampan.objects import PartialObjectMetadata, meta
 from sampan.resource import Resource
 from sampan.transport import REFUSED_SECONDS, WATCH_SLACK_SECONDS, Transport, lines
 from sampan.transport import Unreachable as Unreachable
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Object)
 
@@ -171,7 +175,7 @@ class Client:
         if resource_version is not None:
             query["resourceVersion"] = resource_version
         body = await self.request("GET", resource.path(namespace), query=query, accept=_accept(resource, listed=True))
-        page = _page_reader(resource.model).validate_json(body)
+        page = _page(resource, body)
         return ListOf(
             page.items or [],
             page.metadata.resource_version or "",
@@ -206,7 +210,9 @@ class Client:
             "GET", resource.path(namespace), query, _accept(resource), timeout
         ) as response:
             async for line in lines(response):
-                yield _event(resource, line)
+                event = _event(resource, line)
+                if event is not None:
+                    yield event
 
     async def create(
         self,
@@ -352,13 +358,46 @@ def _object_or_own(resource: Resource[M], answer: bytes, sent: M | Mapping[str, 
     return resource.model.from_bytes(answer)
 
 
-def _event(resource: Resource[M], line: bytes) -> WatchEvent[M]:
+def _page(resource: Resource[M], body: bytes) -> Any:
+    """The list in an answer. One unreadable object must not hide all the others: it is left out, and logged."""
+    try:
+        return _page_reader(resource.model).validate_json(body)
+    except ValidationError:
+        try:
+            value = orjson.loads(body)
+        except ValueError as error:
+            raise Unreachable(f"{resource.group_resource}: the list can't be read: {error}") from error
+    if not isinstance(value, dict):
+        raise Unreachable(f"{resource.group_resource}: the list can't be read: no object")
+    readable: list[Any] = []
+    for item in value.get("items") or ():
+        try:
+            readable.append(resource.model.from_bytes(orjson.dumps(item)))
+        except ValidationError as error:
+            _skip(resource, item, error)
+    return _Page(metadata=ListMeta.from_bytes(orjson.dumps(value.get("metadata") or {})), items=readable)
+
+
+def _event(resource: Resource[M], line: bytes) -> WatchEvent[M] | None:
+    """The event in a line, None when its object can't be read. Raises ApiError for an error that the server sends."""
     try:
         read = _line_reader(resource.model).validate_json(line)
     except ValidationError as error:
-        value = orjson.loads(line)
+        try:
+            value = orjson.loads(line)
+        except ValueError:
+            raise Unreachable(f"{resource.group_resource}: an unreadable watch event: {error}") from error
         if isinstance(value, dict) and value.get("type") == "ERROR":
             status = value.get("object")
             raise ApiError.from_status(status if isinstance(status, dict) else {}) from None
-        raise Unreachable(f"{resource.group_resource}: an unreadable watch event: {error}") from error
+        _skip(resource, value.get("object") if isinstance(value, dict) else None, error)
+        return None
     return WatchEvent(read.type, read.object)
+
+
+def _skip(resource: Resource[Any], item: object, error: ValidationError) -> None:
+    found = item.get("metadata") if isinstance(item, dict) else None
+    where = f"{found.get('namespace', '')}/{found.get('name', '')}" if isinstance(found, dict) else "?"
+    first = error.errors(include_url=False, include_input=False)[0]
+    what = f"{'.'.join(str(one) for one in first['loc'])}: {first['msg']}"
+    log.error("an object can't be read", extra=fields(resource=resource.group_resource, object=where, error=what))

@@ -1,7 +1,7 @@
 """Deletes what has lost its last owner, waits for dependents in the foreground, and sets orphans free.
 
 Always: an owner counts as absent only after a live look, and what is deleted is exactly what was looked at (UID and
-resourceVersion are preconditions). Nothing is deleted before every kind has been listed once.
+resourceVersion are preconditions). Collection begins when every kind has been listed once.
 Sources: "Garbage Collection", "Owners and Dependents"; the finalizers are upstream's. Elsewhere: the graph (graph.py).
 """
 
@@ -34,6 +34,7 @@ from sampan.world import Caches
 log = logging.getLogger(__name__)
 
 WORKERS = 8
+LIST_SECONDS = 30.0
 MOST_ABSENT = 2000
 IGNORED = frozenset({"events", "events.events.k8s.io"})
 """They have no owners, and there are many."""
@@ -69,14 +70,26 @@ class GarbageCollector:
         async with asyncio.TaskGroup() as group:
             self._definitions.subscribe(lambda _: self._changed.set())
             await self._refresh(group)
-            for informer in tuple(self._informers.values()):
-                await informer.synced()
+            await self._listed()
             for number in range(WORKERS):
                 group.create_task(self._work(), name=f"garbage {number}")
             while True:
                 await self._changed.wait()
                 self._changed.clear()
                 await self._refresh(group)
+
+    async def _listed(self) -> None:
+        """Wait for the first lists, but not for ever: one kind that can't be listed must not stop all collection.
+
+        What is missing then costs at most a foreground deletion that ends early: absence is always looked at live.
+        """
+        try:
+            async with asyncio.timeout(LIST_SECONDS):
+                for informer in tuple(self._informers.values()):
+                    await informer.synced()
+        except TimeoutError:
+            missing = [one.resource.group_resource for one in self._informers.values() if not one.has_synced]
+            log.warning("some kinds can't be listed", extra=fields(resources=",".join(missing)))
 
     async def _refresh(self, group: asyncio.TaskGroup) -> None:
         """Follow the kinds that are served by now, and no others."""

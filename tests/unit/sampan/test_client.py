@@ -189,6 +189,23 @@ async def test_an_informer_lists_again_after_410_and_tells_the_difference() -> N
     ]
 
 
+async def test_an_unreadable_object_does_not_hide_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    broken = config_map("broken", 3) | {"data": {"x": 1}}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return await streamed(request, ("ADDED", broken), ("ADDED", config_map("c", 5)))
+        return listed(4, config_map("a", 1), broken, config_map("b", 2))
+
+    async with served(answer) as client:
+        found = await client.list(CONFIG_MAPS)
+        seen = [event.object.metadata.name async for event in client.watch(CONFIG_MAPS, resource_version="4")]
+    assert [one.metadata.name for one in found.items] == ["a", "b"]
+    assert found.resource_version == "4"
+    assert seen == ["c"]
+    assert [record.getMessage() for record in caplog.records] == ["an object can't be read"] * 2
+
+
 async def test_an_informer_outlives_a_server_that_errs() -> None:
     asked = 0
     hold = asyncio.Event()
