@@ -13,11 +13,15 @@ from typing import Any
 
 import orjson
 
+FEWEST_EVENTS = 32
+"""So many are kept however big they are."""
 KEEP_EVENTS = 1024
 MOST_EVENTS = 16384
-MOST_BYTES = 48 * 2**20
+MOST_BYTES = 32 * 2**20
 KEEP_SECONDS = 90.0
 BATCH_SECONDS = 0.005
+BATCH_EVENTS = 256
+BATCH_BYTES = 256 * 1024
 
 
 def splice(value: bytes, revision: int) -> bytes:
@@ -118,7 +122,7 @@ class Ring:
         """Append an event; drop old ones that are more than enough."""
         self._events.append(event)
         self._bytes += len(event.item.bytes)
-        if len(self._events) > KEEP_EVENTS + 256:
+        if len(self._events) > KEEP_EVENTS + 256 or self._bytes > MOST_BYTES:
             self._trim(event.at)
 
     def _trim(self, now: float) -> None:
@@ -126,7 +130,9 @@ class Ring:
         count, size = len(self._events), self._bytes
         for event in self._events:
             left = count - drop
-            if left <= KEEP_EVENTS or (left <= MOST_EVENTS and size <= MOST_BYTES and event.at > now - KEEP_SECONDS):
+            too_many = left > KEEP_EVENTS and (left > MOST_EVENTS or event.at <= now - KEEP_SECONDS)
+            too_big = left > FEWEST_EVENTS and size > MOST_BYTES
+            if not too_many and not too_big:
                 break
             size -= len(event.item.bytes)
             drop += 1
@@ -142,12 +148,18 @@ class Ring:
             return None
         return self.first + bisect_right(self._events, revision, key=_revision)
 
-    def read(self, position: int, most: int = 512) -> list[Event] | None:
-        """Events from `position` on, at most so many. None when some were dropped, or the ring is broken."""
+    def read(self, position: int) -> list[Event] | None:
+        """Events from `position` on, as many as one batch holds. None when some were dropped, or the ring is broken."""
         if position < self.first or self.broken:
             return None
         at = position - self.first
-        return self._events[at : at + most]
+        events = self._events[at : at + BATCH_EVENTS]
+        size = 0
+        for index, event in enumerate(events):
+            size += len(event.item.bytes)
+            if size > BATCH_BYTES:
+                return events[: index + 1]
+        return events
 
     def frames(self, position: int, events: list[Event]) -> bytes:
         """The frames of `events`, read at `position`, for one who sees every object; made once for all alike."""

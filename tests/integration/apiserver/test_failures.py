@@ -76,14 +76,13 @@ async def test_etcd_may_be_away_for_a_while(own_servers: Servers) -> None:
 
 async def test_sigterm_ends_watches_and_the_process(own_servers: Servers) -> None:
     servers = own_servers
-    async with client(servers) as session, session.get(f"{servers.url}{MAPS}?watch=1") as watch:
-        assert watch.status == 200
-        while await watch.content.readline():
-            if servers.server.process.poll() is None:
-                break
-        status = asyncio.create_task(asyncio.to_thread(servers.server.stop))
-        await watch.content.read()
-        assert await status == 0
+    async with client(servers) as session:
+        assert await create(session, servers.url, "a") == 201
+        async with asyncio.timeout(20), session.get(f"{servers.url}{MAPS}?watch=1") as watch:
+            assert b'"ADDED"' in await watch.content.readline()
+            status = asyncio.create_task(asyncio.to_thread(servers.server.stop))
+            await watch.content.read()
+            assert await status == 0
 
 
 async def test_a_silent_and_a_half_open_client_do_not_disturb_others(servers: Servers, api: Any) -> None:
