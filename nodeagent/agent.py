@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from nodeagent import machine
+from nodeagent.admission import has_begun, refusal
 from nodeagent.config import AgentConfig
 from nodeagent.containers import log_directory, log_path
 from nodeagent.cri import Conditions, CriError, Runtime
@@ -149,7 +150,10 @@ class Agent:
         if self.config.port == 0:
             return
         runner = web.AppRunner(
-            KubeletServer(self).app(authorize=tls is not None), access_log=None, handler_cancellation=True
+            KubeletServer(self).app(authorize=tls is not None),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=1.0,
         )
         await runner.setup()
         try:
@@ -231,9 +235,22 @@ class Agent:
             return
         worker = self.workers.get(uid)
         if worker is None:
-            self._tend(PodWorker(self.context, pod))
+            worker = PodWorker(self.context, pod)
+            if pod.metadata.deletion_timestamp is None and not has_begun(pod):
+                self._admit(worker)
+            self._tend(worker)
         else:
             worker.update(pod)
+
+    def _admit(self, worker: PodWorker) -> None:
+        """Refuse a pod that can't run beside those that are here."""
+        node = self.node.node
+        labels = node.metadata.labels if node is not None else {}
+        others = [one.pod for one in self.workers.values()]
+        verdict = refusal(worker.pod, others, labels, self.node.allocatable)
+        if verdict is not None:
+            self.context.say(worker.pod, "Warning", verdict.reason, verdict.message.removeprefix("Pod was rejected: "))
+            worker.condemn(verdict)
 
     def _tend(self, worker: PodWorker) -> None:
         assert self._tasks is not None
@@ -251,7 +268,7 @@ class Agent:
                 log.exception("a pod's worker failed", extra=fields(uid=worker.uid))
                 await self.clock.sleep(delay)
                 delay = min(60.0, delay * 2)
-                worker = PodWorker(self.context, worker.pod)
+                worker = worker.successor()
                 worker.on_observed(self._host_ports)
                 self.workers[worker.uid] = worker
         self.workers.pop(worker.uid, None)

@@ -32,6 +32,8 @@ LEASE_NAMESPACE = "kube-node-lease"
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 UNREADY_SECONDS = 0.25
 MOST_UNREADY_SECONDS = 5.0
+SILENCE_SECONDS = 30.0
+"""A runtime that restarts does not make its node NotReady; one that is silent for longer does."""
 
 
 class NodeKeeper:
@@ -65,6 +67,7 @@ class NodeKeeper:
         self.trouble = ""
         """Set by the agent when something else keeps the node from being ready (its network, say)."""
         self._reported_at: float | None = None
+        self._heard: tuple[float, tuple[Conditions | None, Version | None, list[Image]]] | None = None
         self.allocatable: dict[str, str] = {}
         """What the Node offers; known before it is registered."""
 
@@ -137,11 +140,17 @@ class NodeKeeper:
         return runtime is not None and runtime.runtime_ready and runtime.network_ready and not self.trouble
 
     async def _ask_runtime(self) -> tuple[Conditions | None, Version | None, list[Image]]:
+        """What the runtime says of itself; what it last said, if that is not long ago and it is silent now."""
+        now = self._clock.monotonic()
         try:
-            return await self._runtime.conditions(), await self._runtime.version(), await self._runtime.images()
+            answer = await self._runtime.conditions(), await self._runtime.version(), await self._runtime.images()
         except CriError as error:
             log.warning("the container runtime does not answer", extra=fields(error=error))
+            if self._heard is not None and now - self._heard[0] < SILENCE_SECONDS:
+                return self._heard[1]
             return None, None, []
+        self._heard = (now, answer)
+        return answer
 
     async def _register(self) -> core_v1.Node:
         labels = self._labels()

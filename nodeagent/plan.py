@@ -88,9 +88,10 @@ class KillContainer:
 
 @dataclass(frozen=True, slots=True)
 class RemoveContainer:
-    """Forget a dead container."""
+    """Forget a dead container, and its log (a path under its pod's log directory)."""
 
     id: str
+    log_path: str = ""
 
     @property
     def key(self) -> str:
@@ -445,7 +446,7 @@ def _sweep(work: _Running) -> None:
             if at < 2 or container.state is ContainerState.RUNNING:
                 kept.add(container.sandbox_id)
             elif START not in seen.busy:
-                work.add(RemoveContainer(container.id))
+                work.add(RemoveContainer(container.id, f"{container.name}/{container.restart_count}.log"))
     for sandbox in seen.sandboxes[1:]:
         if sandbox.id not in kept:
             work.add(RemoveSandbox(sandbox.id))

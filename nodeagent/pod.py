@@ -13,8 +13,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from nodeagent.containers import log_directory
 from nodeagent.cri import CriError
 from nodeagent.lifecycle import Stage, move_pod
 from nodeagent.messages import last_words
@@ -45,10 +47,12 @@ from nodeagent.probes.verdict import ProbeKind
 from nodeagent.probes.worker import Probed, keep_asking
 from nodeagent.references import referenced
 from nodeagent.restart import Kind, Member, members
+from nodeagent.server.logs import remove_logs
 from nodeagent.start import StartFailure, kill, start_container, start_sandbox
 from nodeagent.status import status_of
 from nodeagent.statuses import is_urgent, patch_of
 from nodeagent.volumes.errors import VolumeError
+from nodeagent.volumes.tree import remove_tree
 from sampan.api import core_v1
 from sampan.client import PatchKind, Unreachable
 from sampan.errors import ApiError, SampanError
@@ -105,6 +109,12 @@ class PodWorker:
         """Why containers do not run just now, by name."""
         self._watchers: list[Callable[[], None]] = []
         self._group: asyncio.TaskGroup | None = None
+
+    def successor(self) -> PodWorker:
+        """A fresh worker that knows what the API had said, for when this one has failed."""
+        made = PodWorker(self._node, self._pod, removed=self._removed)
+        made._verdict = self._verdict
+        return made
 
     # --- what others tell it
 
@@ -253,6 +263,10 @@ class PodWorker:
         if renewal is not None and renewal <= self._node.clock.now().timestamp() and self._volumes_ready:
             self._begin("refresh", self._refresh())
 
+    @property
+    def _log_directory(self) -> Path:
+        return log_directory(self._node.log_dir, self._pod)
+
     # --- observing
 
     async def _observe(self, busy: frozenset[str]) -> Observed:
@@ -384,9 +398,12 @@ class PodWorker:
         self._activities[key] = self._spawn(self._supervise(key, work))
 
     async def _supervise(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        began = self._node.clock.monotonic()
         try:
             await work
             self._holds.pop(key, None)
+            took = round((self._node.clock.monotonic() - began) * 1000, 1)
+            log.debug("step done", extra=fields(pod=self._label, step=key, milliseconds=took))
         except (SampanError, OSError, TimeoutError) as error:
             self._hold(key)
             log.warning("a step failed", extra=fields(pod=self._label, step=key, error=error))
@@ -414,12 +431,14 @@ class PodWorker:
                 await self._kill(step)
             case RemoveContainer():
                 await node.runtime.remove_container(step.id)
+                remove_logs(self._log_directory, step.log_path)
             case StopSandbox():
                 await node.runtime.stop_sandbox(step.id)
             case RemoveSandbox():
                 await node.runtime.stop_sandbox(step.id)
                 await node.runtime.remove_sandbox(step.id)
             case RemoveVolumes():
+                await asyncio.to_thread(remove_tree, self._log_directory)
                 await node.volumes.remove(self.uid)
                 self._volumes_ready = False
             case DeletePod():
@@ -594,9 +613,8 @@ class PodWorker:
         failures = 0
         while True:
             await self._status_changed.wait()
-            status = self._status
-            if status is not None and not is_urgent(self._pod.status, status) and not failures:
-                await self._node.clock.sleep(COALESCE_SECONDS)
+            if not failures:
+                await self._coalesced()
             self._status_changed.clear()
             try:
                 await self._write_status()
@@ -609,6 +627,16 @@ class PodWorker:
                 log.warning("can't report a pod's status", extra=fields(pod=self._label, error=error))
                 await self._node.clock.sleep(min(30.0, 0.2 * 2 ** min(failures, 8)))
                 self._status_changed.set()
+
+    async def _coalesced(self) -> None:
+        """Wait a moment for a status that says more, unless somebody may be waiting for this one."""
+        try:
+            async with asyncio.timeout(COALESCE_SECONDS):
+                while self._status is not None and not is_urgent(self._pod.status, self._status):
+                    self._status_changed.clear()
+                    await self._status_changed.wait()
+        except TimeoutError:
+            return
 
     async def _write_status(self) -> None:
         status = self._status

@@ -56,6 +56,8 @@ async def start_sandbox(node: NodeContext, pod: core_v1.Pod, step: CreateSandbox
     """Stop the old sandboxes, make a new one. Raises CriError, SecurityError, OSError."""
     for old in step.stop:
         await node.runtime.stop_sandbox(old)
+    if pod.spec.runtime_class_name:
+        raise SecurityError(f"runtimeClassName {pod.spec.runtime_class_name!r} is not supported by this node")
     config = sandbox_of(node, pod, step.attempt)
     Path(config.log_directory).mkdir(parents=True, exist_ok=True, mode=0o755)
     await node.runtime.run_sandbox(config, "")

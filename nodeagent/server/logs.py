@@ -87,6 +87,13 @@ def files_of(path: Path) -> list[Path]:
     return [*ordered, path] if path.exists() else ordered
 
 
+def remove_logs(directory: Path, relative: str) -> None:
+    """Drop one container's log, rotated files included."""
+    if relative:
+        for path in files_of(directory / relative):
+            path.unlink(missing_ok=True)
+
+
 def open_log(path: Path) -> IO[bytes]:
     """A log file for reading, unpacked on the way."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]  # a BufferedIOBase

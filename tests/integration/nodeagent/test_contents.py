@@ -105,6 +105,7 @@ async def test_files_of_config_maps_and_secrets_follow_their_objects(cluster: An
         ],
     )  # fmt: skip
     pod = await cluster.until("files", lambda pod: pod.status.phase == "Running")
+    await cluster.wait(lambda: len(cluster.text(pod, "c").split()) == 3)
     await cluster.client.patch(CONFIG_MAPS, "files", {"data": {"a": "second"}}, namespace="default")
     pod = await cluster.until("files", lambda pod: pod.status.phase == "Succeeded")
     assert cluster.text(pod, "c").split() == ["first1", "400", "2", "second"]

@@ -67,19 +67,29 @@ async def test_a_crashing_container_is_restarted_and_held_back(cluster: Any) -> 
     await cluster.event("crash", "BackOff")
 
 
-async def test_a_deleted_pod_gets_its_signal_and_leaves_nothing(cluster: Any) -> None:
-    script = "trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done"
+async def test_a_deleted_pod_gets_its_signal_and_leaves_nothing(cluster: Any, tmp_path: Path) -> None:
+    script = "trap 'echo bye > /host/word; exit 0' TERM; while true; do sleep 0.05; done"
     await cluster.run(
         "leaving",
-        [{"name": "c", "command": ["sh", "-c", script], "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+        [
+            {
+                "name": "c",
+                "command": ["sh", "-c", script],
+                "volumeMounts": [{"name": "v", "mountPath": "/v"}, {"name": "host", "mountPath": "/host"}],
+            }
+        ],
         terminationGracePeriodSeconds=20,
-        volumes=[{"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+        volumes=[
+            {"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "host", "hostPath": {"path": str(tmp_path)}},
+        ],
     )
     pod = await cluster.until("leaving", running)
     uid = pod.metadata.uid
     assert (cluster.node.state_dir / "pods" / uid).is_dir()
     await cluster.delete("leaving")
-    assert cluster.text(pod, "c") == "bye\n"
+    assert (tmp_path / "word").read_text() == "bye\n"
+    assert list(cluster.node.log_dir.glob(f"*{uid}")) == []
     assert not (cluster.node.state_dir / "pods" / uid).exists()
     assert uid not in Path("/proc/self/mountinfo").read_text()
 
