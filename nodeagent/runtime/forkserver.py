@@ -116,21 +116,19 @@ def oom_kills(path: str) -> int:
     return 0
 
 
-def write_durably(path: str, value: dict[str, Any]) -> None:
-    """Replace a file so that after any crash either the old or the new content is there."""
-    temporary = f"{path}.new"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def write_record(path: str, value: dict[str, Any], *, durably: bool) -> None:
+    """Write a file that was not there. durably: it is on the disk, name and all, before this returns.
+
+    A start needs no more than to survive us: a machine that crashes takes its containers along. No file is ever
+    replaced: ext4 answers a rename over another file with a flush of milliseconds.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, json.dumps(value).encode())
-        os.fdatasync(fd)
+        if durably:
+            os.fsync(fd)
     finally:
         os.close(fd)
-    os.rename(temporary, path)
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _safe_name(value: Any) -> str:
@@ -165,7 +163,7 @@ class ForkServer:
         """Follow again what an earlier fork server started."""
         folder = f"{self.state_dir}/processes"
         for entry in sorted(os.listdir(folder)):
-            if not entry.endswith(".json"):
+            if not entry.endswith(".start"):
                 continue
             try:
                 with open(f"{folder}/{entry}", "rb") as file:
@@ -178,13 +176,19 @@ class ForkServer:
             process.oom_before = record.get("oom_before", 0)
             process.procs_files = record.get("procs_files", [])
             process.kill_rest = record.get("kill_rest", False)
-            process.user = record.get("user", [])
             process.container = "sandbox" if record.get("sandbox") else ""
             process.cgroup = record.get("cgroup", "")
-            process.exit = record.get("exit")
+            process.exit = self.recorded_exit(process.name)
             self.processes[process.name] = process
             if process.exit is None:
                 self.follow_again(process)
+
+    def recorded_exit(self, name: str) -> dict[str, Any] | None:
+        try:
+            with open(f"{self.state_dir}/processes/{name}.exit", "rb") as file:
+                return dict(json.load(file))
+        except (OSError, ValueError):  # not there, or we died while it was written and had told nobody
+            return None
 
     def follow_again(self, process: Process) -> None:
         """Open a pidfd for a process known by number and start time, or note that it ended unseen."""
@@ -494,8 +498,6 @@ class ForkServer:
             told["started"] = pending.executed
             told["console"] = process.console >= 0
             fds = tuple(fd for fd in (process.console, process.pidfd) if fd >= 0)
-            if not process.container:
-                self.record(process)
             self.send(pending.connection, told, fds)
             if process.container and process.console >= 0:  # an exec's terminal hangs up when its one reader goes
                 os.close(process.console)
@@ -628,7 +630,7 @@ class ForkServer:
         if process.kill_rest:
             self.kill_members(process.procs_files)
         if not process.container:
-            self.record(process)
+            write_record(f"{self.state_dir}/processes/{process.name}.exit", process.exit, durably=True)
 
     def kill_members(self, procs_files: list[str]) -> None:
         """Kill what is left in a container's cgroup: in a shared PID namespace nothing else would."""
@@ -659,9 +661,8 @@ class ForkServer:
     # -- records
 
     def record(self, process: Process) -> None:
-        write = write_durably if process.exit is not None else _write_soon
-        write(
-            f"{self.state_dir}/processes/{process.name}.json",
+        write_record(
+            f"{self.state_dir}/processes/{process.name}.start",
             {
                 "name": process.name,
                 "pid": process.pid,
@@ -670,18 +671,18 @@ class ForkServer:
                 "oom_before": process.oom_before,
                 "procs_files": process.procs_files,
                 "kill_rest": process.kill_rest,
-                "user": process.user,
                 "sandbox": process.container == "sandbox",
                 "cgroup": process.cgroup,
-                "exit": process.exit,
             },
+            durably=False,
         )
 
     def drop_record(self, process: Process) -> None:
         self.close_held(process)
         self.processes.pop(process.name, None)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{self.state_dir}/processes/{process.name}.json")
+        for kind in ("start", "exit"):  # in this order: an exit without a start is nobody's
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self.state_dir}/processes/{process.name}.{kind}")
 
     def close_stdin(self, process: Process) -> None:
         if process.stdin_writer >= 0:
@@ -769,17 +770,6 @@ def _pause_program() -> int:
     fd = os.memfd_create("pause", os.MFD_CLOEXEC)
     os.write(fd, ident + header + segment + code)
     return fd
-
-
-def _write_soon(path: str, value: dict[str, Any]) -> None:
-    """As write_durably, but only against our own death: a machine that crashes takes its containers along."""
-    temporary = f"{path}.new"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, json.dumps(value).encode())
-    finally:
-        os.close(fd)
-    os.rename(temporary, path)
 
 
 def _log(text: str) -> None:

@@ -11,7 +11,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import grpc.aio
+
+from nodeagent.runtime.cgroups.choose import cgroups
 from nodeagent.runtime.config import Config, ConfigError, read
+from nodeagent.runtime.runtime import Runtime
+from nodeagent.runtime.server import ImageService, RuntimeService
+from nodeagent.runtime.sessions import Sessions
+from nodeagent.runtime.stats import Stats
+from nodeagent.runtime.streaming.server import StreamingServer
+from sampan.cri import api_pb2_grpc
+from sampan.logs import configure
 
 _MOST_MESSAGE_BYTES = 16 << 20
 _STOP_SECONDS = 4.5
@@ -19,16 +29,6 @@ _STOP_SECONDS = 4.5
 
 async def serve(config: Config) -> None:
     """Serve CRI until SIGTERM or SIGINT."""
-    import grpc.aio
-
-    from nodeagent.runtime.cgroups.choose import cgroups
-    from nodeagent.runtime.runtime import Runtime
-    from nodeagent.runtime.server import ImageService, RuntimeService
-    from nodeagent.runtime.sessions import Sessions
-    from nodeagent.runtime.stats import Stats
-    from nodeagent.runtime.streaming.server import StreamingServer
-    from sampan.cri import api_pb2_grpc
-
     log = logging.getLogger("sampan.runtime")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -84,8 +84,6 @@ def main(argv: Sequence[str]) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    from sampan.logs import configure
-
     configure("runtime", config.log_level)
     asyncio.run(serve(config))
     return 0

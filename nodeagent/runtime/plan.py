@@ -320,9 +320,8 @@ def setup_of(
         propagation = _PROPAGATIONS[mount.propagation]
         setup.append(["attach", where, f"m{index}", attributes, mount.recursive_read_only, propagation])
     if not security.privileged:
-        unset = not security.masked_paths and not security.readonly_paths
-        setup += [["read_only", path] for path in (defaults.READ_ONLY_PATHS if unset else security.readonly_paths)]
-        setup += [["mask", path] for path in (defaults.MASKED_PATHS if unset else security.masked_paths)]
+        setup += [["read_only", path] for path in security.readonly_paths]
+        setup += [["mask", path] for path in security.masked_paths]
     if security.readonly_rootfs:
         setup.append(["read_only_root"])
     return setup

@@ -1,13 +1,16 @@
 """What the runtime knows of a sandbox and a container, and how it lies on disk.
 
-    <state_dir>/sandboxes/<id>/   config.pb  state.json  resolv.conf  hostname
-    <state_dir>/containers/<id>/  config.pb  state.json  stdout stderr stdin (FIFOs)  upper/ work/ root/
+    <state_dir>/sandboxes/<id>/   config.pb  state-N.json  resolv.conf  hostname
+    <state_dir>/containers/<id>/  config.pb  state-N.json  stdout stderr stdin (FIFOs)  upper/ work/ root/
     <run_dir>/sandboxes/<id>/     net ipc uts pid (bind mounts of namespaces)  shm/
 
-Always: a file is replaced whole; a record that cannot be read is set aside with a warning, never guessed at.
+Always: the newest whole state-N.json counts, and an older one goes only after it is there (a rename over another
+file, the usual way, costs ext4 a flush of milliseconds each time); a record that cannot be read is set aside with a
+warning, never guessed at.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -25,6 +28,33 @@ def replace_file(path: Path, content: bytes) -> None:
     with open(fd, "wb") as file:
         file.write(content)
     os.rename(temporary, path)
+
+
+class Record:
+    """The numbered state files of one directory."""
+
+    def __init__(self, directory: Path, newest: int = 0) -> None:
+        self._directory = directory
+        self._newest = newest
+
+    @classmethod
+    def read(cls, directory: Path) -> "tuple[Record, dict[str, Any]]":
+        """The newest state that is whole. Raises ValueError if there is none."""
+        numbers = sorted((int(path.stem[6:]) for path in directory.glob("state-*.json")), reverse=True)
+        for number in numbers:
+            with contextlib.suppress(OSError, ValueError):
+                return cls(directory, numbers[0]), dict(json.loads((directory / f"state-{number}.json").read_bytes()))
+        raise ValueError("no state file is whole")
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Put a newer state, then take the older one away."""
+        new = self._directory / f"state-{self._newest + 1}.json"
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(json.dumps(state).encode())
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._directory / f"state-{self._newest}.json")
+        self._newest += 1
 
 
 @dataclass
@@ -73,6 +103,7 @@ class Sandbox:
         self.config = config
         self.state = state
         self.lock = asyncio.Lock()
+        self.record = Record(directory)
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -81,7 +112,7 @@ class Sandbox:
         return (metadata.namespace, metadata.name, metadata.uid, metadata.attempt)
 
     def save(self) -> None:
-        replace_file(self.directory / "state.json", json.dumps(asdict(self.state)).encode())
+        self.record.write(asdict(self.state))
 
 
 class Container:
@@ -93,6 +124,7 @@ class Container:
         self.config = config
         self.state = state
         self.lock = asyncio.Lock()
+        self.record = Record(directory)
         self.ended = asyncio.Event()
         self.pid = 0
         self.pidfd = -1
@@ -110,7 +142,7 @@ class Container:
         return (self.state.sandbox_id, self.config.metadata.name, self.config.metadata.attempt)
 
     def save(self) -> None:
-        replace_file(self.directory / "state.json", json.dumps(asdict(self.state)).encode())
+        self.record.write(asdict(self.state))
 
     def close(self) -> None:
         """Close the descriptors that are held of it."""
@@ -125,8 +157,10 @@ def load_sandboxes(folder: Path) -> Iterator[Sandbox | tuple[Path, Exception]]:
     for directory in sorted(folder.iterdir()):
         try:
             config = cri.PodSandboxConfig.FromString((directory / "config.pb").read_bytes())
-            state = SandboxState(**json.loads((directory / "state.json").read_bytes()))
-            yield Sandbox(directory.name, directory, config, state)
+            record, state = Record.read(directory)
+            sandbox = Sandbox(directory.name, directory, config, SandboxState(**state))
+            sandbox.record = record
+            yield sandbox
         except Exception as error:  # any damage at all: the record's edge
             yield directory, error
 
@@ -136,7 +170,9 @@ def load_containers(folder: Path) -> Iterator[Container | tuple[Path, Exception]
     for directory in sorted(folder.iterdir()):
         try:
             config = cri.ContainerConfig.FromString((directory / "config.pb").read_bytes())
-            state = ContainerState(**json.loads((directory / "state.json").read_bytes()))
-            yield Container(directory.name, directory, config, state)
+            record, state = Record.read(directory)
+            container = Container(directory.name, directory, config, ContainerState(**state))
+            container.record = record
+            yield container
         except Exception as error:  # likewise
             yield directory, error

@@ -20,6 +20,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
+from nodeagent.runtime import defaults
 from nodeagent.runtime.images.archives import load
 from nodeagent.runtime.images.store import ImageStore
 from sampan.cri import api_pb2 as cri
@@ -243,6 +244,9 @@ class Machine:
         security = config.pop("security", cri.LinuxContainerSecurityContext())
         if not security.HasField("namespace_options"):
             security.namespace_options.pid = config.pop("pid", cri.NamespaceMode.CONTAINER)
+        if not security.privileged:  # as the agent asks unless procMount is Unmasked
+            security.masked_paths.extend(defaults.MASKED_PATHS)
+            security.readonly_paths.extend(defaults.READ_ONLY_PATHS)
         resources = config.pop("resources", cri.LinuxContainerResources())
         message = cri.ContainerConfig(
             metadata=cri.ContainerMetadata(name=name),

@@ -125,7 +125,8 @@ async def test_a_damaged_record_is_set_aside_and_the_rest_goes_on(machine) -> No
     good = await machine.run(sandbox, ["sleep", "1000"], "good")
     bad = await machine.run(sandbox, ["sleep", "1000"], "bad")
     machine.kill("runtime")
-    (machine.base / "state/containers" / bad / "state.json").write_text("{")
+    for path in (machine.base / "state/containers" / bad).glob("state-*.json"):
+        path.write_text("{")
     machine.start_runtime()
     await machine.connect()
     listed = await machine.cri.ListContainers(cri.ListContainersRequest())
