@@ -43,7 +43,7 @@ def load(
     Raises KubeconfigError when there is none, when a name it refers to is not there, or when a file can't be read.
     """
     sources = files(path, environ)
-    documents = list(_documents(sources, strict=path is not None and bool(str(path))))
+    documents = list(read_all(sources, strict=path is not None and bool(str(path))))
     if not documents:
         looked = ", ".join(str(one) for one in sources)
         raise KubeconfigError(f"no kubeconfig found at {looked}; give one with --kubeconfig or KUBECONFIG")
@@ -101,7 +101,8 @@ def in_cluster(environ: Mapping[str, str] | None = None, directory: Path = SERVI
     )
 
 
-def _documents(paths: list[Path], *, strict: bool) -> Iterator[tuple[Path, dict[str, Any]]]:
+def read_all(paths: list[Path], *, strict: bool) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The files that are there, as they are. Raises KubeconfigError; with `strict` for a missing one too."""
     for path in paths:
         try:
             text = path.read_bytes()

@@ -59,7 +59,13 @@ COMMANDS = {
 }
 """Command -> one line of help. The module is kctl.commands.NAME with dashes as underscores."""
 
-MODULES = {"uncordon": "cordon", "annotate": "label", "exec": "execute", "diff": "difference", "port-forward": "forward"}
+MODULES = {
+    "uncordon": "cordon",
+    "annotate": "label",
+    "exec": "execute",
+    "diff": "difference",
+    "port-forward": "forward",
+}
 """Commands whose module has another name: it serves two commands, or its name would be Python's."""
 
 REFUSED = {

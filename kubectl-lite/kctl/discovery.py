@@ -1,6 +1,6 @@
 """What kinds the server has: by name as a user types them, and by apiVersion and kind as manifests say.
 
-What is known is rows of plain values, kept in a file between calls; only a row that is asked for becomes an ApiResource.
+What is known is rows of plain values, kept in a file between calls; only a row that is asked for becomes an object.
 """
 
 from __future__ import annotations
@@ -110,6 +110,10 @@ class Discovery:
         Raises UnknownKind.
         """
         return self._find(lambda: self._by_name(word), f'the server doesn\'t have a resource type "{word}"')
+
+    def known(self, word: str) -> ApiResource | None:
+        """A kind that is known already by this name; the server is not asked."""
+        return self._by_name(word)
 
     def category(self, word: str) -> list[ApiResource]:
         """The kinds of a category such as `all`."""

@@ -46,6 +46,8 @@ class Values:
 
         def __getattr__(self, name: str) -> Any: ...
 
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
 
 class Flags:
     """The flags of one command."""
@@ -172,7 +174,13 @@ class Flags:
 
     def help(self, about: str) -> str:
         """What --help prints."""
-        lines = [about.strip(), "", f"Usage:\n  kctl {self.command} {self.usage or '[flags] [arguments]'}", "", "Flags:"]
+        lines = [
+            about.strip(),
+            "",
+            f"Usage:\n  kctl {self.command} {self.usage or '[flags] [arguments]'}",
+            "",
+            "Flags:",
+        ]
         own = [flag for flag in self._flags.values() if flag.name not in self._global and flag.text]
         lines += [_line(flag) for flag in own] or ["  none of its own"]
         lines += ["", "Global flags:", *(_line(self._flags[name]) for name in sorted(self._global))]

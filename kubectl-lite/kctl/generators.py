@@ -15,6 +15,7 @@ from kctl.errors import UsageError
 from kctl.flags import Values
 
 Object = dict[str, Any]
+KEY_MARKS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
 
 
 def made(api_version: str, kind: str, name: str, /, **fields: Any) -> Object:
@@ -120,7 +121,7 @@ def service(name: str, values: Values, kind: str) -> Object:
     spec: dict[str, Any] = {"selector": labels, "type": kind}
     if kind == "ExternalName":
         if not values.external_name:
-            raise UsageError("required flag(s) \"external-name\" not set")
+            raise UsageError('required flag(s) "external-name" not set')
         spec["externalName"] = values.external_name
     headless = kind == "ClusterIP" and values.clusterip == "None"
     if kind == "ClusterIP" and values.clusterip:
@@ -177,7 +178,11 @@ def entries(values: Values) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
 
     def add(key: str, value: bytes) -> None:
-        if not key or key in (".", "..") or any(not (mark.isalnum() and mark.isascii()) and mark not in "-._" for mark in key):
+        if (
+            not key
+            or key in (".", "..")
+            or any(not (mark.isalnum() and mark.isascii()) and mark not in "-._" for mark in key)
+        ):
             raise UsageError(
                 f'"{key}" is not valid: a valid config key must consist of alphanumeric characters,'
                 " '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name',"

@@ -121,16 +121,7 @@ class Connection:
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes | None = None
     ) -> Response:
         """Send one request. Raises ConnectionFailed."""
-        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        if body is not None:
-            lines.append(f"Content-Length: {len(body)}")
-        try:
-            message = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
-        except UnicodeEncodeError as error:
-            raise ConnectionFailed(f"a header can't carry {error.object[error.start : error.end]!r}") from error
-        if sum(map(len, lines)) + 2 * len(lines) != message.find(b"\r\n\r\n") + 2:
-            raise ConnectionFailed("a header has a line break in it; check the token and the server's address")
+        message = self.head(method, path, headers, body)
         reused = self._socket is not None
         try:
             return self._exchange(message)
@@ -142,6 +133,19 @@ class Connection:
         except OSError as error:
             self.close()
             raise self._failure(error) from error
+
+    def head(self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes | None = None) -> bytes:
+        """A request as bytes, its body at the end. Raises ConnectionFailed for a header that can't be one."""
+        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        if any(mark in line for line in lines for mark in "\r\n\0"):
+            raise ConnectionFailed("a header has a line break in it; check the token and the server's address")
+        try:
+            return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
+        except UnicodeEncodeError as error:
+            raise ConnectionFailed(f"a header can't carry {error.object[error.start : error.end]!r}") from error
 
     def open(self) -> socket.socket:
         """The connected socket itself, for upgraded streams. Raises ConnectionFailed."""

@@ -57,7 +57,9 @@ def _texts(path: str, recursive: bool) -> Iterator[tuple[str, bytes]]:
         files = sorted(where.rglob("*") if recursive else where.iterdir())
         chosen = [one for one in files if one.suffix in SUFFIXES and one.is_file()]
         if not chosen:
-            raise UsageError(f"error reading {[path]}: recognized file extensions are {list(SUFFIXES)}".replace("'", ""))
+            raise UsageError(
+                f"error reading {[path]}: recognized file extensions are {list(SUFFIXES)}".replace("'", "")
+            )
     else:
         chosen = [where]
     for one in chosen:
@@ -71,14 +73,14 @@ def _texts(path: str, recursive: bool) -> Iterator[tuple[str, bytes]]:
 
 def _documents(source: str, text: bytes) -> Iterator[dict[str, Any]]:
     try:
-        values = [_Plain().of(value) for value in _parsed(text) if value is not None]
-    except (ValueError, RecursionError) as error:  # YAML's errors among them, see _parsed
+        values = [_Plain().of(value) for value in parsed(text) if value is not None]
+    except (ValueError, RecursionError) as error:  # YAML's errors among them, see parsed
         raise UsageError(f"error parsing {source}: {' '.join(str(error).split())}") from error
     for value in values:
         yield from _objects(source, value)
 
 
-def _parsed(text: bytes) -> Iterator[Any]:
+def parsed(text: bytes) -> Iterator[Any]:
     """The documents of a text in YAML or JSON. Raises ValueError."""
     if text.lstrip()[:1] in (b"{", b"["):
         try:

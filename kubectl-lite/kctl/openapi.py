@@ -25,12 +25,15 @@ def document_of(session: Session, resource: ApiResource) -> dict[str, Any]:
     return document
 
 
-def schema_of(session: Session, resource: ApiResource) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """(all schemas by name, the kind's own), the latter None when the server publishes none that merges."""
+def find(session: Session, resource: ApiResource) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """(all schemas by name, the kind's own), the latter None when the server publishes none."""
     schemas: dict[str, Any] = document_of(session, resource).get("components", {}).get("schemas", {})
     wanted = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-    for name, schema in schemas.items():
-        if wanted in schema.get(GVK, ()):
-            custom = not name.startswith("io.k8s.")
-            return schemas, None if custom else schema
-    return schemas, None
+    return schemas, next((schema for schema in schemas.values() if wanted in schema.get(GVK, ())), None)
+
+
+def schema_of(session: Session, resource: ApiResource) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The same, but None for a kind that does not merge strategically: a custom one."""
+    schemas, found = find(session, resource)
+    name = next((name for name, schema in schemas.items() if schema is found), "")
+    return schemas, found if name.startswith("io.k8s.") else None

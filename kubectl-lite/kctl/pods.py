@@ -10,14 +10,14 @@ from kctl.session import Session
 from kctl.urls import quote
 
 
-def default_container(pod: dict[str, Any]) -> str:
+def default_container(pod: dict[str, Any], *, quiet: bool = False) -> str:
     """The container that is meant when none is named; says so on standard error when there are several."""
     names = [one["name"] for one in pod["spec"].get("containers") or ()]
     annotated = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
     if annotated in names:
         return str(annotated)
     others = [one["name"] for one in pod["spec"].get("initContainers") or ()]
-    if len(names) + len(others) > 1:
+    if len(names) + len(others) > 1 and not quiet:
         listed = ", ".join([*names, *(f"{name} (init)" for name in others)])
         print(f'Defaulted container "{names[0]}" out of: {listed}', file=sys.stderr)
     return str(names[0])
@@ -49,3 +49,26 @@ def _usefulness(pod: dict[str, Any]) -> tuple[bool, bool, str]:
         one["type"] == "Ready" and one["status"] == "True" for one in pod.get("status", {}).get("conditions") or ()
     )
     return not ready, "deletionTimestamp" in pod["metadata"], pod["metadata"].get("creationTimestamp", "")
+
+
+def split_name(word: str) -> tuple[str, str]:
+    """`POD` or `TYPE/NAME` as (type, name). Raises UsageError."""
+    kind, slash, name = word.partition("/")
+    if not slash:
+        return "pods", word
+    if not kind or not name or "/" in name:
+        raise UsageError(f'arguments in resource/name form must have a single resource and name: "{word}"')
+    return kind, name
+
+
+def container_of(pod: dict[str, Any], name: str, *, quiet: bool = False) -> str:
+    """The named container, or the one that is meant when none is. Raises UsageError."""
+    if not name:
+        return default_container(pod, quiet=quiet)
+    spec = pod["spec"]
+    names = [
+        one["name"] for key in ("containers", "initContainers", "ephemeralContainers") for one in spec.get(key) or ()
+    ]
+    if name not in names:
+        raise UsageError(f"container {name} not found in pod {pod['metadata']['name']}")
+    return name

@@ -41,8 +41,8 @@ def _rank(value: Any) -> tuple[int, float, tuple[tuple[str, int], ...], str]:
         return (1, float(value), (), "")
     text = str(value)
     if QUANTITY.fullmatch(text):
-        from sampan.quantity import parse
+        from sampan.quantity import milli
 
-        return (1, float(parse(text)), (), text)
+        return (1, milli(text) / 1000, (), text)
     pieces = re.findall(r"(\D*)(\d*)", text)
     return (2, 0.0, tuple((word, int(figures or -1)) for word, figures in pieces), text)

@@ -131,7 +131,7 @@ def _apply(
             if write.pretends:
                 return "created", modified
             return "created", session.call("POST", resource.path(quote(namespace)), query, modified)
-        patch, content_type = _patch(session, resource, modified, live)
+        patch, content_type = patch_for(session, resource, modified, live)
         if not patch:
             return "unchanged", live
         if write.pretends:
@@ -161,7 +161,6 @@ def namespace_of(session: Session, resource: ApiResource, manifest: Manifest, va
     return own or session.namespace
 
 
-
 def annotated(value: dict[str, Any]) -> dict[str, Any]:
     """The object with a record of itself in its annotation."""
     metadata = dict(value.get("metadata") or {})
@@ -171,7 +170,10 @@ def annotated(value: dict[str, Any]) -> dict[str, Any]:
     return value | {"metadata": metadata | {"annotations": annotations | {LAST_APPLIED: text}}}
 
 
-def _patch(session: Session, resource: ApiResource, modified: Any, live: Any) -> tuple[dict[str, Any], str]:
+def patch_for(
+    session: Session, resource: ApiResource, modified: Any, live: Any, *, quiet: bool = False
+) -> tuple[dict[str, Any], str]:
+    """The patch that makes the live object as it is wanted, and its content type; empty if it is so already."""
     from sampan.patches import three_way
 
     recorded = (live.get("metadata", {}).get("annotations") or {}).get(LAST_APPLIED)
@@ -179,7 +181,7 @@ def _patch(session: Session, resource: ApiResource, modified: Any, live: Any) ->
         original = json.loads(recorded) if recorded else None
     except ValueError:
         original = None
-    if recorded is None:
+    if recorded is None and not quiet:
         print(
             f"Warning: resource {resource.plural}/{live['metadata']['name']} is missing the {LAST_APPLIED} annotation"
             " which is required by kctl apply. The missing annotation will be patched automatically.",

@@ -115,7 +115,13 @@ def run(values: Values) -> int:
 
 
 def create(
-    session: Session, resource: ApiResource, value: dict[str, Any], values: Values, write: Write, query: dict[str, str]
+    session: Session,
+    resource: ApiResource,
+    value: dict[str, Any],
+    values: Values,
+    write: Write,
+    query: dict[str, str],
+    done: str = "created",
 ) -> int:
     """Send one new object and print what became of it."""
     if resource.namespaced and values.namespace:
@@ -131,7 +137,7 @@ def create(
                 said = f"error: failed to create {resource.singular}: {error.message}"
             print(said, file=sys.stderr)
             return 1
-    write.report(resource, value, "created")
+    write.report(resource, value, done)
     return 0
 
 

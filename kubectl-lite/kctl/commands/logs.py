@@ -41,7 +41,7 @@ def configure(flags: Flags) -> None:
 def run(values: Values) -> int:
     """Print the logs."""
     query = _query(values)
-    session = flags.session(arguments)
+    session = flags.session(values)
     sources = list(_sources(session, values))
     if values.follow and len(sources) > values.max_log_requests:
         raise UsageError(
@@ -49,9 +49,7 @@ def run(values: Values) -> int:
             f" {values.max_log_requests}, use --max-log-requests to increase the limit"
         )
     if len(sources) > 1 and values.follow:
-        threads = [
-            threading.Thread(target=_copy, args=(session, *one, query, values), daemon=True) for one in sources
-        ]
+        threads = [threading.Thread(target=_copy, args=(session, *one, query, values), daemon=True) for one in sources]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -117,9 +115,7 @@ def _sources(session: Session, values: Values) -> Iterator[tuple[dict[str, Any],
         yield pod, values.container or default_container(pod)
 
 
-def _copy(
-    session: Session, pod: dict[str, Any], container: str, query: dict[str, str], values: Values
-) -> None:
+def _copy(session: Session, pod: dict[str, Any], container: str, query: dict[str, str], values: Values) -> None:
     name = pod["metadata"]["name"]
     path = session.discovery.named("pods").path(quote(pod["metadata"]["namespace"]), quote(name), "log")
     prefix = f"[pod/{name}/{container}] ".encode() if values.prefix else b""

@@ -13,7 +13,7 @@ from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
 from kctl.session import JSON_PATCH, STRATEGIC_PATCH, Session
 from kctl.urls import quote
-from kctl.writes import SUFFIXES, Write, declare
+from kctl.writes import Write, declare
 from sampan.api_error import SampanError
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -226,9 +226,7 @@ def _resume(session: Session, resource: ApiResource, name: str, values: Values) 
     _set_paused(session, resource, name, False, values)
 
 
-def _set_paused(
-    session: Session, resource: ApiResource, name: str, paused: bool, values: Values
-) -> None:
+def _set_paused(session: Session, resource: ApiResource, name: str, paused: bool, values: Values) -> None:
     _only_deployments(resource, "pauser" if paused else "resumer")
     live = session.read(resource, name, session.namespace)
     if bool(live["spec"].get("paused")) == paused:
@@ -238,7 +236,13 @@ def _set_paused(
 
 
 def _send(
-    session: Session, resource: ApiResource, live: dict[str, Any], patch: Any, content_type: str, values: Values, done: str
+    session: Session,
+    resource: ApiResource,
+    live: dict[str, Any],
+    patch: Any,
+    content_type: str,
+    values: Values,
+    done: str,
 ) -> None:
     """Send a patch, and say what is done by it."""
     write = Write(values, "kubectl-rollout")

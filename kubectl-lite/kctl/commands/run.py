@@ -1,113 +1,192 @@
-"""Run an image in a pod."""
+"""Run an image in a pod; with -i, -t or --attach, stay with it."""
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
+import time
 from typing import Any
 
-from kctl import flags, printers
-from kctl.__main__ import UsageError
-from kctl.commands.apply import annotated
+from kctl import flags
+from kctl.commands.attach import attach
+from kctl.commands.create import create
+from kctl.commands.delete import until_gone
+from kctl.errors import Exit, UsageError
+from kctl.flags import Flags, Values
+from kctl.generators import container, made, pairs, port_number
 from kctl.session import Session
+from kctl.urls import quote
+from kctl.writes import Write, declare
+
+RESTARTS = ("Always", "OnFailure", "Never")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(flags: Flags) -> None:
     """Declare the flags."""
-    parser.add_argument("name", help="the pod's name")
-    parser.add_argument("command_line", nargs="*", metavar="[-- ARGUMENT ...]")
-    parser.add_argument("--image", required=True, help="the image")
-    parser.add_argument("--command", action="store_true", help="the words after -- are the command, not its arguments")
-    parser.add_argument("--env", action="append", default=[], metavar="KEY=VALUE", help="environment of the container")
-    parser.add_argument("--labels", "-l", default="", help="labels, KEY=VALUE,...")
-    parser.add_argument("--annotations", action="append", default=[], metavar="KEY=VALUE", help="annotations")
-    parser.add_argument("--port", type=int, default=0, help="the port that the container listens on")
-    parser.add_argument("--restart", default="Always", choices=("Always", "OnFailure", "Never"), help="restart policy")
-    parser.add_argument("--image-pull-policy", default="", help="Always, IfNotPresent or Never")
-    parser.add_argument("--overrides", default="", help="JSON that is merged into the pod")
-    parser.add_argument("--privileged", action="store_true", help="run the container privileged")
-    parser.add_argument("--save-config", action="store_true", help="record the pod in its annotation, as apply does")
-    parser.add_argument("--dry-run", nargs="?", const="unchanged", default="none", help="none, client or server")
-    parser.add_argument("-o", "--output", default="", help="name|yaml|json|...")
-    for flag in ("-i", "-t", "--rm", "--attach", "--expose"):
-        parser.add_argument(flag, dest="unsupported", action="append_const", const=flag, help=argparse.SUPPRESS)
-    flags.add_global(parser)
+    flags.usage = "NAME --image=IMAGE [--command] [-it] [--rm] [-- ARGUMENTS...]"
+    flags.text("image", "the image")
+    flags.require("image")
+    flags.switch("command", "the words after -- are the command, not its arguments")
+    flags.texts("env", "environment of the container, KEY=VALUE")
+    flags.text("labels", "labels, KEY=VALUE,...", short="l")
+    flags.texts("annotations", "annotations, KEY=VALUE")
+    flags.text("port", "the port that the container listens on")
+    flags.switch("expose", "a service for --port too")
+    flags.text("restart", "Always, OnFailure or Never", default="Always")
+    flags.text("image-pull-policy", "Always, IfNotPresent or Never")
+    flags.text("overrides", "JSON that is merged into the pod")
+    flags.text("override-type", "merge", default="merge")
+    flags.switch("privileged", "run the container privileged")
+    flags.switch("stdin", "keep standard input open", short="i")
+    flags.switch("tty", "give the container a terminal", short="t")
+    flags.switch("attach", "stay with the container")
+    flags.switch("rm", "delete the pod afterwards")
+    flags.switch("quiet", "print only what the container prints", short="q")
+    flags.text("pod-running-timeout", "how long to wait for the pod to run", default="1m0s")
+    flags.switch("save-config", "record the pod in its annotation, as apply does")
+    declare(flags)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Create the pod."""
-    if arguments.unsupported:
-        raise UsageError(
-            f"{arguments.unsupported[0]} is not supported by run yet; create the pod, then use kctl exec or logs"
-        )
-    pod = _pod(arguments)
-    session = flags.session(arguments)
-    return create(session, pod, "pods", arguments)
+def run(values: Values) -> int:
+    """Create the pod, and stay with it if that is asked for."""
+    if not values.words:
+        raise UsageError("NAME is required for run")
+    if values.restart not in RESTARTS:
+        raise UsageError(f"invalid restart policy: {values.restart}")
+    staying = values.attach if "attach" in values.given else values.stdin or values.tty
+    if values.tty and not values.stdin:
+        raise UsageError("stdin is required for containers with -t/--tty=true".replace("stdin", "-i/--stdin", 1))
+    if values.rm and not staying:
+        raise UsageError("--rm should only be used for attached containers")
+    write = Write(values, "kubectl-run")
+    if values.rm and write.dry_run != "none":
+        raise UsageError("--rm can't be used with --dry-run")
+    pod = _pod(values)
+    service = _service(values) if values.expose else None
+    session = flags.session(values)
+    kind = session.discovery.named("pods")
+    if staying and write.dry_run == "none":
+        return _stay(session, pod, values)
+    if service is not None and (
+        code := create(session, session.discovery.named("services"), service, values, write, write.query)
+    ):
+        return code
+    return create(session, kind, pod, values, write, write.query)
 
 
-def create(session: Session, value: dict[str, Any], plural: str, arguments: argparse.Namespace) -> int:
-    """Send one new object and print what became of it."""
-    resource = session.discovery.named(plural)
-    if getattr(arguments, "save_config", False):
-        value = annotated(value)
-    if arguments.dry_run != "client":
-        query = {"dryRun": "All"} if arguments.dry_run == "server" else {}
-        query["fieldManager"] = "kubectl-create"
-        value = session.call("POST", resource.path(session.namespace), query, value)
-    name = value["metadata"].get("name", "")
-    if arguments.output:
-        printers.show_values([value], arguments.output, as_list=False, names=[resource.label(name)])
-    else:
-        suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[arguments.dry_run]
-        print(f"{resource.label(name)} created{suffix}")
-    return 0
+def _pod(values: Values) -> dict[str, Any]:
+    name = values.words[0]
+    words = [*values.words[1:], *(values.after_dash or [])]
+    made_container = container(name, values.image, words, as_arguments=not values.command)
+    if values.env:
+        made_container["env"] = [{"name": key, "value": value} for key, value in pairs(values.env).items()]
+    if values.port:
+        made_container["ports"] = [{"containerPort": port_number(values.port)}]
+    if values.image_pull_policy:
+        made_container["imagePullPolicy"] = values.image_pull_policy
+    if values.privileged:
+        made_container["securityContext"] = {"privileged": True}
+    if values.stdin:
+        made_container |= {"stdin": True, "stdinOnce": True}
+    if values.tty:
+        made_container["tty"] = True
+    spec = {"containers": [made_container], "dnsPolicy": "ClusterFirst", "restartPolicy": values.restart}
+    pod = made("v1", "Pod", name, spec=spec, status={})
+    pod["metadata"]["labels"] = pairs(values.labels.split(",")) if values.labels else {"run": name}
+    if values.annotations:
+        pod["metadata"]["annotations"] = pairs(values.annotations)
+    return _overridden(pod, values)
 
 
-def _pod(arguments: argparse.Namespace) -> dict[str, Any]:
-    container: dict[str, Any] = {"name": arguments.name, "image": arguments.image}
-    if arguments.command_line:
-        container["command" if arguments.command else "args"] = arguments.command_line
-    if arguments.env:
-        container["env"] = [{"name": key, "value": value} for key, value in pairs(arguments.env).items()]
-    if arguments.port:
-        container["ports"] = [{"containerPort": arguments.port}]
-    if arguments.image_pull_policy:
-        container["imagePullPolicy"] = arguments.image_pull_policy
-    if arguments.privileged:
-        container["securityContext"] = {"privileged": True}
-    metadata: dict[str, Any] = {"name": arguments.name, "labels": {"run": arguments.name}}
-    if arguments.labels:
-        metadata["labels"] = pairs(arguments.labels.split(","))
-    if arguments.annotations:
-        metadata["annotations"] = pairs(arguments.annotations)
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {"containers": [container], "restartPolicy": arguments.restart},
-    }
-    return _overridden(pod, arguments.overrides)
-
-
-def _overridden(pod: dict[str, Any], overrides: str) -> dict[str, Any]:
-    if not overrides:
+def _overridden(pod: dict[str, Any], values: Values) -> dict[str, Any]:
+    if not values.overrides:
         return pod
+    if values.override_type != "merge":
+        raise UsageError(f"--override-type={values.override_type} is not supported; merge is")
     from sampan.patches import merge_patch
 
     try:
-        patch = json.loads(overrides)
-    except ValueError as error:
+        patch = json.loads(values.overrides)
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"Invalid JSON Patch: --overrides: {error}") from error
-    merged: dict[str, Any] = merge_patch.apply(pod, patch)
+    merged = merge_patch.apply(pod, patch)
+    if not isinstance(merged, dict) or not isinstance(merged.get("metadata"), dict):
+        raise UsageError("--overrides: the result is no pod")
     return merged
 
 
-def pairs(words: list[str]) -> dict[str, str]:
-    """KEY=VALUE words as a map. Raises UsageError."""
-    found = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise UsageError(f"unexpected value {word!r}: KEY=VALUE is wanted")
-        found[key] = value
-    return found
+def _service(values: Values) -> dict[str, Any]:
+    if not values.port:
+        raise UsageError("--port must be set when exposing a service")
+    number = port_number(values.port)
+    ports = [{"port": number, "protocol": "TCP", "targetPort": number}]
+    spec = {"ports": ports, "selector": {"run": values.words[0]}}
+    return made("v1", "Service", values.words[0], spec=spec, status={"loadBalancer": {}})
+
+
+def _stay(session: Session, pod: dict[str, Any], values: Values) -> int:
+    """Create the pod, attach, and end with the container's exit code."""
+    pods = session.discovery.named("pods")
+    live = session.call("POST", pods.path(quote(session.namespace)), {"fieldManager": "kubectl-run"}, pod)
+    metadata = live["metadata"]
+    try:
+        live = _running(session, live, flags.seconds(values.pod_running_timeout))
+        if live["status"].get("phase") in ("Succeeded", "Failed"):
+            path = pods.path(quote(metadata["namespace"]), quote(metadata["name"]), "log")
+            print(session.text(path), end="", flush=True)
+        else:
+            attach(session, live, "", stdin=values.stdin, tty=values.tty, quiet=values.quiet)
+        code = _exit_code(session, live) if values.restart != "Always" else 0
+    finally:
+        if values.rm:
+            options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 1}
+            session.call("DELETE", pods.path(quote(metadata["namespace"]), quote(metadata["name"])), None, options)
+            if not values.quiet:
+                print(f'pod "{metadata["name"]}" deleted from {metadata["namespace"]} namespace')
+            until_gone(session, pods, metadata["namespace"], metadata["name"], metadata["uid"], time.monotonic() + 60)
+    if code:
+        print(f"pod {metadata['namespace']}/{metadata['name']} terminated ({code})", file=sys.stderr)
+        raise Exit(code)
+    return 0
+
+
+def _running(session: Session, pod: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Wait until the pod runs or has ended. Raises UsageError."""
+
+    def begun(one: dict[str, Any]) -> bool:
+        return one.get("status", {}).get("phase") in ("Running", "Succeeded", "Failed")
+
+    return _until(session, pod, begun, seconds)
+
+
+def _until(session: Session, pod: dict[str, Any], holds: Any, seconds: float) -> dict[str, Any]:
+    pods = session.discovery.named("pods")
+    metadata = pod["metadata"]
+    deadline = time.monotonic() + seconds
+    query = {"fieldSelector": f"metadata.name={metadata['name']}"}
+    while True:
+        pod = session.read(pods, metadata["name"], metadata["namespace"])
+        if holds(pod):
+            return pod
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise UsageError("timed out waiting for the condition")
+        limits = {"resourceVersion": pod["metadata"]["resourceVersion"], "timeoutSeconds": str(max(1, int(left)))}
+        for event, value in session.watch(pods.path(quote(metadata["namespace"])), query | limits):
+            if event == "DELETED":
+                raise UsageError(f"pod {metadata['name']} was deleted")
+            if event != "BOOKMARK" and holds(value):
+                found: dict[str, Any] = value
+                return found
+
+
+def _exit_code(session: Session, pod: dict[str, Any]) -> int:
+    """Wait until the pod has ended; its container's exit code."""
+
+    def ended(one: dict[str, Any]) -> bool:
+        return one.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+    last = _until(session, pod, ended, 60)
+    for one in last["status"].get("containerStatuses") or ():
+        return int((one.get("state", {}).get("terminated") or {}).get("exitCode", 0))
+    return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from kctl import flags, manifests, references
-from kctl.discovery import ApiResource
+from kctl import flags, targets
 from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
 from kctl.session import MERGE_PATCH, Session
-from kctl.urls import quote
+from kctl.targets import Found
 from kctl.writes import Write, declare
 from sampan.api_error import ApiError
 
@@ -21,11 +21,8 @@ def configure(flags: Flags) -> None:
     flags.require("replicas")
     flags.number("current-replicas", "only if there are so many now", default=-1)
     flags.text("resource-version", "only if the object is still at this version")
-    flags.text("selector", "all objects with these labels", short="l")
-    flags.switch("all", "all objects of the kind in the namespace")
     flags.text("timeout", "how long to wait until it is so; 0 to not wait", default="0s")
-    flags.texts("filename", "files that name the objects", short="f")
-    flags.switch("recursive", "folders with all that is below them", short="R")
+    targets.declare(flags)
     declare(flags)
 
 
@@ -38,29 +35,20 @@ def run(values: Values) -> int:
     write = Write(values, "kubectl-scale")
     session = flags.session(values)
     failed = False
-    for resource, namespace, name in _targets(session, values):
+    for found in targets.targets(session, values):
         try:
-            value = _scale(session, resource, resource.path(quote(namespace), quote(name), "scale"), values, write)
+            value = _scale(session, found, values, write)
         except ApiError as error:
             print(wording(error), file=sys.stderr)
             failed = True
             continue
-        value.setdefault("metadata", {})["name"] = name
-        write.report(resource, value, "scaled")
+        write.report(found.resource, value, "scaled")
     return 1 if failed else 0
 
 
-def _targets(session: Session, values: Values) -> list[tuple[ApiResource, str, str]]:
-    if values.filename:
-        found = []
-        for one in manifests.load(values.filename, recursive=values.recursive):
-            resource = session.discovery.of_kind(one.value["apiVersion"], one.value["kind"])
-            found.append((resource, one.namespace or session.namespace, one.name))
-        return found
-    return [(resource, session.namespace, name) for resource, name in references.chosen(session, values)]
-
-
-def _scale(session: Session, resource: ApiResource, path: str, values: Values, write: Write) -> dict[str, object]:
+def _scale(session: Session, found: Found, values: Values, write: Write) -> dict[str, Any]:
+    """Scale one object; its Scale afterwards, or itself in a dry run. Raises ApiError, UsageError."""
+    resource, path = found.resource, found.path("scale")
     if "scale" not in resource.subresources:
         raise UsageError(f"{resource.plural} can't be scaled: the server has no scale subresource for {resource.kind}")
     if values.current_replicas >= 0:
@@ -68,9 +56,9 @@ def _scale(session: Session, resource: ApiResource, path: str, values: Values, w
         if now != values.current_replicas:
             raise UsageError(f"Expected replicas to be {values.current_replicas}, was {now}")
     if write.pretends:
-        live: dict[str, object] = session.get(path)
+        live: dict[str, Any] = session.get(path)
         return live
     metadata = {"resourceVersion": values.resource_version} if values.resource_version else {}
     body = {"metadata": metadata, "spec": {"replicas": values.replicas}}
-    answer: dict[str, object] = session.call("PATCH", path, write.query, body, content_type=MERGE_PATCH)
+    answer: dict[str, Any] = session.call("PATCH", path, write.query, body, content_type=MERGE_PATCH)
     return answer

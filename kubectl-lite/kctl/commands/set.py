@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from kctl import flags, manifests, references
-from kctl.discovery import ApiResource
+from kctl import flags, references, targets
 from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
 from kctl.session import STRATEGIC_PATCH, Session
-from kctl.urls import quote
+from kctl.targets import Found
 from kctl.writes import Write, declare
 from sampan.api_error import ApiError
 
@@ -20,10 +19,7 @@ VERBS = {"image": "change the image of containers"}
 def configure(flags: Flags, verb: str) -> None:
     """Declare the flags."""
     flags.usage = "(-f FILENAME | TYPE NAME | TYPE/NAME) CONTAINER=IMAGE ..."
-    flags.text("selector", "all objects with these labels", short="l")
-    flags.switch("all", "all objects of the kind in the namespace")
-    flags.texts("filename", "files that name the objects", short="f")
-    flags.switch("recursive", "folders with all that is below them", short="R")
+    targets.declare(flags)
     declare(flags)
 
 
@@ -40,42 +36,26 @@ def run(values: Values) -> int:
     write = Write(values, "kubectl-set")
     session = flags.session(values)
     failed = False
-    for resource, namespace, name in _targets(session, values):
+    for found in targets.targets(session, values):
         try:
-            _set(session, resource, namespace, name, images, write)
+            _set(session, found, images, write)
         except ApiError as error:
             print(wording(error), file=sys.stderr)
             failed = True
     return 1 if failed else 0
 
 
-def _targets(session: Session, values: Values) -> list[tuple[ApiResource, str, str]]:
-    if values.filename:
-        loaded = manifests.load(values.filename, recursive=values.recursive)
-        return [
-            (
-                session.discovery.of_kind(one.value["apiVersion"], one.value["kind"]),
-                one.namespace or session.namespace,
-                one.name,
-            )
-            for one in loaded
-        ]
-    return [(resource, session.namespace, name) for resource, name in references.chosen(session, values)]
-
-
-def _set(
-    session: Session, resource: ApiResource, namespace: str, name: str, images: dict[str, str], write: Write
-) -> None:
-    live = session.read(resource, name, namespace)
+def _set(session: Session, found: Found, images: dict[str, str], write: Write) -> None:
+    live = targets.read(session, found)
     if not pod_spec(live):
-        raise UsageError(f"{resource.label(name)}: kind {resource.kind} has no pods whose image could be set")
+        kind = found.resource.kind
+        raise UsageError(f"{found.resource.label(found.name)}: kind {kind} has no pods whose image could be set")
     patch = _patch(live, images)
     if not patch:
         return
     if not write.pretends:
-        path = resource.path(quote(namespace), quote(name))
-        live = session.call("PATCH", path, write.query, patch, content_type=STRATEGIC_PATCH)
-    write.report(resource, live, "image updated")
+        live = session.call("PATCH", found.path(), write.query, patch, content_type=STRATEGIC_PATCH)
+    write.report(found.resource, live, "image updated")
 
 
 def _patch(live: dict[str, Any], images: dict[str, str]) -> dict[str, Any]:

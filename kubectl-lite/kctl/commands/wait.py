@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kctl import flags, manifests, references
+from kctl import flags, targets
 from kctl.commands.delete import until_gone
 from kctl.discovery import ApiResource
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
 from kctl.session import Session
 from kctl.urls import quote
-from sampan.api_error import ApiError
 
 Holds = Callable[[dict[str, Any]], bool]
 WEEK = 7 * 86400.0
@@ -25,12 +24,9 @@ def configure(flags: Flags) -> None:
     flags.usage = "([-f FILENAME] | TYPE/NAME | TYPE [(-l label | --all)]) --for=..."
     flags.text("for", "condition=NAME[=VALUE], jsonpath='{...}'[=VALUE], create or delete")
     flags.text("timeout", "how long to wait for each; 0 looks once, negative a week", default="30s")
-    flags.text("selector", "all objects with these labels", short="l")
-    flags.text("field-selector", "all objects with these fields")
-    flags.switch("all", "all objects of the kind in the namespace")
+    targets.declare(flags)
+    flags.text("field-selector", "all objects with these fields (not supported by wait)")
     flags.switch("all-namespaces", "in all namespaces (not supported by wait)", short="A")
-    flags.texts("filename", "files that name the objects", short="f")
-    flags.switch("recursive", "folders with all that is below them", short="R")
     flags.text("output", "name", short="o")
 
 
@@ -45,11 +41,11 @@ def run(values: Values) -> int:
     limit = flags.seconds(values.timeout)
     deadline = time.monotonic() + (limit if limit >= 0 else WEEK)
     session = flags.session(values)
-    targets = _targets(session, values)
-    if not targets and goal != "delete":
+    wanted = targets.targets(session, values)
+    if not wanted and goal != "delete":
         raise UsageError("no matching resources found")
     failed = False
-    for resource, namespace, name in targets:
+    for resource, namespace, name in wanted:
         try:
             if holds is None and goal == "delete":
                 until_gone(session, resource, namespace, name, "", deadline)
@@ -62,15 +58,6 @@ def run(values: Values) -> int:
         met = {"delete": "deleted"}.get(goal, "condition met")
         print(resource.label(name) if values.output == "name" else f"{resource.label(name)} {met}", flush=True)
     return 1 if failed else 0
-
-
-def _targets(session: Session, values: Values) -> list[tuple[ApiResource, str, str]]:
-    if values.filename:
-        loaded = manifests.load(values.filename, recursive=values.recursive)
-        found = [(session.discovery.of_kind(one.value["apiVersion"], one.value["kind"]), one) for one in loaded]
-        return [(kind, (one.namespace or session.namespace) if kind.namespaced else "", one.name) for kind, one in found]
-    chosen = references.chosen(session, values)
-    return [(resource, session.namespace if resource.namespaced else "", name) for resource, name in chosen]
 
 
 def condition(goal: str) -> Holds:

@@ -1,0 +1,173 @@
+"""Show all about objects, their events too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kctl import flags, references, targets
+from kctl.describe import events, generic, nodes, pods, small, workloads
+from kctl.describe.text import aligned
+from kctl.errors import UsageError, wording
+from kctl.flags import Flags, Values
+from kctl.session import Session
+from kctl.targets import Found
+from kctl.urls import quote
+from sampan.api_error import ApiError
+
+Value = dict[str, Any]
+EVENTLESS = ("Secret", "Namespace", "Event")
+NO_TYPE = """You must specify the type of resource to describe. Use "kctl api-resources" for a complete list of \
+supported resources."""
+
+
+def configure(flags: Flags) -> None:
+    """Declare the flags."""
+    flags.usage = "(-f FILENAME | TYPE [NAME_PREFIX | -l label] | TYPE/NAME)"
+    flags.text("selector", "only objects with these labels", short="l")
+    flags.switch("all-namespaces", "in all namespaces", short="A")
+    flags.switch("show-events", "events too", default=True)
+    flags.number("chunk-size", "how many objects a request brings", default=500)
+    flags.texts("filename", "files that name the objects", short="f")
+    flags.switch("recursive", "folders with all that is below them", short="R")
+
+
+def run(values: Values) -> int:
+    """Describe each object."""
+    session = flags.session(values)
+    found, failures = _found(session, values)
+    for at, (one, value) in enumerate(found):
+        if at:
+            print("\n")
+        lines = aligned(_described(session, one, value, show_events=values.show_events))
+        print("\n".join(lines))
+    sys.stdout.flush()
+    for text in failures:
+        print(text, file=sys.stderr)
+    if not found and not failures:
+        where = "" if values.all_namespaces else f" in {session.namespace} namespace"
+        print(f"No resources found{where}.", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _found(session: Session, values: Values) -> tuple[list[tuple[Found, Value]], list[str]]:
+    """The objects, and what could not be found. A name that is not there is tried as the beginning of names."""
+    found: list[tuple[Found, Value]] = []
+    failures: list[str] = []
+    if values.filename:
+        for target in targets.targets(session, values):
+            found.append((target, targets.read(session, target)))
+        return found, failures
+    if not values.words:
+        raise UsageError(NO_TYPE)
+    for one in references.references(session, values.words):
+        kind = one.resource
+        namespace = session.namespace if kind.namespaced and not values.all_namespaces else ""
+        if one.name:
+            target = Found(kind, namespace, one.name)
+            try:
+                found.append((target, targets.read(session, target)))
+            except ApiError as error:
+                near = _prefixed(session, target) if error.is_not_found else []
+                found += near
+                failures += [] if near else [wording(error)]
+            continue
+        query = {"labelSelector": values.selector} if values.selector else None
+        for item in session.get(kind.path(quote(namespace)), query).get("items") or ():
+            found.append((_place(kind, item), _typed(kind, item)))
+    return found, failures
+
+
+def _prefixed(session: Session, target: Found) -> list[tuple[Found, Value]]:
+    items = session.get(target.resource.path(quote(target.namespace))).get("items") or ()
+    chosen = [item for item in items if item["metadata"]["name"].startswith(target.name)]
+    return [(_place(target.resource, item), _typed(target.resource, item)) for item in chosen]
+
+
+def _place(kind: Any, item: Value) -> Found:
+    return Found(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+
+
+def _typed(kind: Any, item: Value) -> Value:
+    return {"apiVersion": kind.api_version, "kind": kind.kind} | item
+
+
+def _described(session: Session, found: Found, value: Value, *, show_events: bool) -> Iterable[str]:
+    builtin = found.resource.group in ("", "apps", "batch", "scheduling.k8s.io")
+    describe = DESCRIBERS.get(found.resource.kind) if builtin else None
+    yield from describe(session, value) if describe else generic.generic_lines(value)
+    if show_events and found.resource.kind not in EVENTLESS:
+        if found.resource.kind in ("ConfigMap", "PriorityClass"):
+            yield ""
+        yield from events.lines(events.find(session, value, found.resource.kind))
+
+
+def _list(session: Session, api_version: str, kind: str, namespace: str, **query: str) -> list[Value]:
+    resource = session.discovery.of_kind(api_version, kind)
+    items: list[Value] = session.get(resource.path(quote(namespace)), query).get("items") or []
+    return items
+
+
+def _owned(session: Session, value: Value, api_version: str, kind: str) -> list[Value]:
+    """The objects of a kind that this one controls."""
+    labels = (value["spec"].get("selector") or {}).get("matchLabels") or {}
+    query = ",".join(f"{key}={text}" for key, text in labels.items())
+    items = _list(session, api_version, kind, value["metadata"]["namespace"], labelSelector=query)
+    uid = value["metadata"]["uid"]
+    return [
+        one
+        for one in items
+        if any(own["uid"] == uid and own.get("controller") for own in one["metadata"].get("ownerReferences") or ())
+    ]
+
+
+def _deployment(session: Session, value: Value) -> Iterable[str]:
+    return workloads.deployment_lines(value, _owned(session, value, "apps/v1", "ReplicaSet"))
+
+
+def _replica_set(session: Session, value: Value) -> Iterable[str]:
+    return workloads.replica_set_lines(value, _owned(session, value, "v1", "Pod"))
+
+
+def _daemon_set(session: Session, value: Value) -> Iterable[str]:
+    return workloads.daemon_set_lines(value, _owned(session, value, "v1", "Pod"))
+
+
+def _service(session: Session, value: Value) -> Iterable[str]:
+    query = f"kubernetes.io/service-name={value['metadata']['name']}"
+    namespace = value["metadata"]["namespace"]
+    slices = _list(session, "discovery.k8s.io/v1", "EndpointSlice", namespace, labelSelector=query)
+    return small.service_lines(value, slices)
+
+
+def _node(session: Session, value: Value) -> Iterable[str]:
+    name = value["metadata"]["name"]
+    leases = session.discovery.of_kind("coordination.k8s.io/v1", "Lease")
+    lease: Value | str
+    try:
+        lease = session.read(leases, name, "kube-node-lease")
+    except ApiError as error:
+        lease = error.message
+    return nodes.node_lines(value, _list(session, "v1", "Pod", "", fieldSelector=f"spec.nodeName={name}"), lease)
+
+
+def _pure(describe: Callable[[Value], Iterable[str]]) -> Callable[[Session, Value], Iterable[str]]:
+    return lambda _, value: describe(value)
+
+
+DESCRIBERS: dict[str, Callable[[Session, Value], Iterable[str]]] = {
+    "ConfigMap": _pure(small.config_map_lines),
+    "DaemonSet": _daemon_set,
+    "Deployment": _deployment,
+    "Job": _pure(workloads.job_lines),
+    "Namespace": _pure(small.namespace_lines),
+    "Node": _node,
+    "Pod": _pure(pods.pod_lines),
+    "PriorityClass": _pure(small.priority_class_lines),
+    "ReplicaSet": _replica_set,
+    "Secret": _pure(small.secret_lines),
+    "Service": _service,
+    "ServiceAccount": _pure(small.service_account_lines),
+}
+"""Kind -> its description without events. A kind that is not here is described by its fields."""

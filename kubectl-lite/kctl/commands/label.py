@@ -1,0 +1,107 @@
+"""Change the labels, or the annotations, of objects: KEY=VALUE sets, KEY- removes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from kctl import flags, targets
+from kctl.errors import UsageError, wording
+from kctl.flags import Flags, Values
+from kctl.session import MERGE_PATCH, Session
+from kctl.targets import Found
+from kctl.writes import Write, declare
+from sampan.api_error import ApiError
+
+
+def configure(flags: Flags) -> None:
+    """Declare the flags."""
+    flags.usage = "[--overwrite] (-f FILENAME | TYPE NAME) KEY=VALUE ... KEY- ..."
+    targets.declare(flags)
+    flags.switch("overwrite", "change what has a value already")
+    flags.switch("list", "show them")
+    flags.text("resource-version", "only if the object is still at this version")
+    declare(flags)
+
+
+def run(values: Values) -> int:
+    """Patch each object."""
+    annotations = values.command == "annotate"
+    field = "annotations" if annotations else "labels"
+    wanted, removed = _changes(values, field[:-1])
+    write = Write(values, f"kubectl-{values.command}")
+    session = flags.session(values)
+    failed = False
+    for found in targets.targets(session, values):
+        try:
+            live = targets.read(session, found)
+            if values.list:
+                _list(found, live, field)
+            else:
+                _change(session, found, live, field, wanted, removed, values, write)
+        except ApiError as error:
+            print(wording(error), file=sys.stderr)
+            failed = True
+    return 1 if failed else 0
+
+
+def _changes(values: Values, noun: str) -> tuple[dict[str, str], list[str]]:
+    """What to set and what to remove; takes those words away. Raises UsageError."""
+    words = values.words
+    first = next((at for at, word in enumerate(words) if "=" in word or (word.endswith("-") and at > 0)), len(words))
+    changes, values.words = words[first:], words[:first]
+    wanted: dict[str, str] = {}
+    removed: list[str] = []
+    for word in changes:
+        key, equals, value = word.partition("=")
+        if equals and key:
+            wanted[key] = value
+        elif word.endswith("-") and len(word) > 1:
+            removed.append(word[:-1])
+        else:
+            raise UsageError(f'unknown command "{word}": KEY=VALUE or KEY- is wanted')
+    if both := set(wanted) & set(removed):
+        article = "an annotation" if noun == "annotation" else "a label"
+        raise UsageError(f"can not both modify and remove {article} in the same command: {sorted(both)[0]}")
+    if not changes and not values.list:
+        raise UsageError(f"at least one {noun} update is required")
+    return wanted, removed
+
+
+def _list(found: Found, live: dict[str, Any], field: str) -> None:
+    for key, value in sorted((live["metadata"].get(field) or {}).items()):
+        print(f"{key}={value}")
+
+
+def _change(
+    session: Session,
+    found: Found,
+    live: dict[str, Any],
+    field: str,
+    wanted: dict[str, str],
+    removed: list[str],
+    values: Values,
+    write: Write,
+) -> None:
+    own = live["metadata"].get(field) or {}
+    if not values.overwrite:
+        taken = [
+            f"'{key}' already has a value ({own[key]}), and --overwrite is false"
+            for key in wanted
+            if key in own and own[key] != wanted[key]
+        ]
+        if taken:
+            raise UsageError(taken[0] if len(taken) == 1 else f"[{', '.join(taken)}]")
+    for key in removed:
+        if key not in own and field == "labels":
+            print(f'label "{key}" not found.')
+    gone = [key for key in removed if key in own]
+    changed = any(own.get(key) != value for key, value in wanted.items())
+    metadata: dict[str, Any] = {field: {**wanted, **dict.fromkeys(gone)}}
+    if values.resource_version:
+        metadata["resourceVersion"] = values.resource_version
+    if (changed or gone) and not write.pretends:
+        patch = {"metadata": metadata}
+        live = session.call("PATCH", found.path(), write.query, patch, content_type=MERGE_PATCH)
+    done = "labeled" if changed else "unlabeled" if gone else "not labeled"
+    write.report(found.resource, live, "annotated" if field == "annotations" else done)

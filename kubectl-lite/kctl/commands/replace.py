@@ -1,0 +1,85 @@
+"""Put the objects of files in place of those that are there."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from kctl import flags, manifests
+from kctl.commands.apply import annotated, namespace_of
+from kctl.commands.create import wrapped
+from kctl.commands.delete import until_gone
+from kctl.discovery import ApiResource
+from kctl.errors import UsageError
+from kctl.flags import Flags, Values
+from kctl.session import Session
+from kctl.targets import Found
+from kctl.urls import quote
+from kctl.writes import Write, declare, declare_validation, validation
+from sampan.api_error import ApiError
+
+
+def configure(flags: Flags) -> None:
+    """Declare the flags."""
+    flags.usage = "-f FILENAME [flags]"
+    flags.texts("filename", "file, folder or - for standard input", short="f")
+    flags.switch("recursive", "folders with all that is below them", short="R")
+    flags.switch("force", "delete the objects, then create them anew")
+    flags.number("grace-period", "with --force: seconds a pod may take to end", default=-1)
+    flags.switch("save-config", "record the object in its annotation, as apply does")
+    flags.text("subresource", "replace this subresource: status or scale")
+    declare(flags)
+    declare_validation(flags)
+
+
+def run(values: Values) -> int:
+    """Replace each object."""
+    if not values.filename:
+        raise UsageError("must specify one of -f and -k")
+    write = Write(values, "kubectl-replace")
+    query = write.query | {"fieldValidation": validation(values)}
+    session = flags.session(values)
+    failed = False
+    for manifest in manifests.load(values.filename, recursive=values.recursive):
+        resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
+        namespace = namespace_of(session, resource, manifest, values)
+        if not manifest.name:
+            raise UsageError(f"{manifest.source}: resource name may not be empty")
+        found = Found(resource, namespace, manifest.name)
+        value = annotated(manifest.value) if values.save_config else manifest.value
+        try:
+            if values.force and not write.pretends:
+                value = _anew(session, found, value, values, query)
+            elif not write.pretends:
+                value = session.call("PUT", found.path(values.subresource), query, value)
+        except ApiError as error:
+            print(wrapped(error, f'error when replacing "{manifest.source}"'), file=sys.stderr)
+            failed = True
+            continue
+        write.report(resource, value, "replaced")
+    return 1 if failed else 0
+
+
+def _anew(
+    session: Session, found: Found, value: dict[str, Any], values: Values, query: dict[str, str]
+) -> dict[str, Any]:
+    options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+    if values.grace_period >= 0:
+        options["gracePeriodSeconds"] = values.grace_period
+    try:
+        session.call("DELETE", found.path(), None, options)
+        print(
+            f'{_kind(found.resource)} "{found.name}" deleted'
+            + (f" from {found.namespace} namespace" if found.namespace else ""),
+            flush=True,
+        )
+        until_gone(session, found.resource, found.namespace, found.name, "", None)
+    except ApiError as error:
+        if not error.is_not_found:
+            raise
+    made: dict[str, Any] = session.call("POST", found.resource.path(quote(found.namespace)), query, value)
+    return made
+
+
+def _kind(resource: ApiResource) -> str:
+    return f"{resource.singular}.{resource.group}" if resource.group else resource.singular

@@ -1,0 +1,217 @@
+"""WebSocket, the client's half (RFC 6455), over a connection that never blocks. No extensions.
+
+Python's TLS objects must not be read and written by two threads at once, so one thread does both and waits by poll(2).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import select
+import ssl
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from kctl.http import ConnectionFailed
+from kctl.session import Session, fail
+from kctl.urls import with_query
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+HEAD_LIMIT = 64 * 1024
+MESSAGE_LIMIT = 32 * 1024 * 1024
+READ_BYTES = 64 * 1024
+
+
+class Message(NamedTuple):
+    """One message, or one control frame."""
+
+    opcode: int
+    data: bytes
+
+
+class Decoder:
+    """Bytes in, messages out. Raises ConnectionFailed for what breaks the protocol."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._parts: list[bytes] = []
+        self._opcode = 0
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Take more bytes; the messages that they complete."""
+        self._buffer += data
+        while (frame := self._frame()) is not None:
+            final, opcode, payload = frame
+            if opcode >= CLOSE:
+                yield Message(opcode, payload)
+                continue
+            if (opcode == CONTINUATION) != bool(self._parts):
+                raise ConnectionFailed("the server broke the WebSocket protocol: a fragment out of place")
+            self._opcode = opcode or self._opcode
+            self._parts.append(payload)
+            if sum(map(len, self._parts)) > MESSAGE_LIMIT:
+                raise ConnectionFailed(f"the server sends a message of more than {MESSAGE_LIMIT} bytes")
+            if final:
+                whole, self._parts = b"".join(self._parts), []
+                yield Message(self._opcode, whole)
+
+    def _frame(self) -> tuple[bool, int, bytes] | None:
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return None
+        first, second = buffer[0], buffer[1]
+        if first & 0x70 or second & 0x80:
+            raise ConnectionFailed("the server broke the WebSocket protocol: a frame with an extension or a mask")
+        length, at = second & 0x7F, 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            if len(buffer) < 2 + size:
+                return None
+            length, at = int.from_bytes(buffer[2 : 2 + size], "big"), 2 + size
+        if length > MESSAGE_LIMIT:
+            raise ConnectionFailed(f"the server sends a frame of {length} bytes")
+        if len(buffer) < at + length:
+            return None
+        payload = bytes(buffer[at : at + length])
+        del buffer[: at + length]
+        return bool(first & 0x80), first & 0x0F, payload
+
+
+def encode(opcode: int, data: bytes, mask: bytes) -> bytes:
+    """One whole message as one masked frame; `mask` is four bytes."""
+    length = len(data)
+    if length < 126:
+        head = struct.pack("!BB", 0x80 | opcode, 0x80 | length)
+    elif length < 1 << 16:
+        head = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, length)
+    else:
+        head = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, length)
+    pad = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
+    return head + mask + (int.from_bytes(data, "big") ^ pad).to_bytes(length, "big")
+
+
+class WebSocket:
+    """An open WebSocket to the API server."""
+
+    def __init__(self, session: Session, path: str, query: Iterable[tuple[str, str]], protocols: Iterable[str]) -> None:
+        """Raises ConnectionFailed, or ApiError when the server says no."""
+        self._connection = session.connect()
+        self._socket = self._connection.open()
+        key = base64.b64encode(os.urandom(16))
+        self._decoder = Decoder()
+        self._out = bytearray()
+        self.closed = False
+        upgrade = [
+            *session.headers("*/*"),
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", key.decode()),
+            ("Sec-WebSocket-Protocol", ", ".join(protocols)),
+        ]
+        try:
+            self._socket.sendall(self._connection.head("GET", with_query(path, query), upgrade))
+            headers, rest = self._handshake()
+        except OSError as error:
+            raise ConnectionFailed(f"Unable to connect to the server: {error}") from error
+        accept = base64.b64encode(hashlib.sha1(key + KEY_SUFFIX).digest()).decode()
+        if headers.get("sec-websocket-accept") != accept:
+            raise ConnectionFailed("the server's WebSocket handshake is not an answer to ours")
+        self.protocol = headers.get("sec-websocket-protocol", "")
+        self._early = list(self._decoder.feed(rest))
+        self._socket.setblocking(False)
+
+    def _handshake(self) -> tuple[dict[str, str], bytes]:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = self._socket.recv(READ_BYTES)
+            if not more or len(data) > HEAD_LIMIT:
+                raise ConnectionFailed("the server closed the connection during the WebSocket handshake")
+            data += more
+        head, _, rest = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        pairs = (line.partition(":") for line in lines)
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        status = first.split(" ")[1:2]
+        if status != ["101"]:
+            self._refused(int(status[0]) if status and status[0].isdigit() else 500, headers, rest)
+        return headers, rest
+
+    def _refused(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        length = headers.get("content-length", "")
+        wanted = min(int(length), READ_BYTES) if length.isdigit() else READ_BYTES
+        self._socket.settimeout(5)
+        while len(body) < wanted:
+            more = self._socket.recv(READ_BYTES)
+            if not more:
+                break
+            body += more
+        self.close()
+        fail(status, body)
+
+    def fileno(self) -> int:
+        """For poll(2)."""
+        return self._socket.fileno()
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes are not sent yet."""
+        return len(self._out)
+
+    @property
+    def interest(self) -> int:
+        """What to poll the connection for."""
+        return select.POLLIN | (select.POLLOUT if self._out else 0)
+
+    def send(self, data: bytes, opcode: int = BINARY) -> None:
+        """Queue a message, and send what can be sent now."""
+        self._out += encode(opcode, data, os.urandom(4))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what can be sent now. Raises ConnectionFailed."""
+        try:
+            while self._out:
+                del self._out[: self._socket.send(self._out)]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError as error:
+            self.closed = True
+            raise ConnectionFailed(f"the connection to the server broke: {error}") from error
+
+    def receive(self) -> list[Message]:
+        """The messages that are there now; pings are answered on the way. Sets `closed` at the end."""
+        found, self._early = self._early, []
+        while not self.closed:
+            try:
+                data = self._socket.recv(READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            except OSError:
+                data = b""
+            if not data:
+                self.closed = True
+                break
+            found += self._decoder.feed(data)
+        kept = []
+        for message in found:
+            if message.opcode == PING:
+                self.send(message.data, PONG)
+            elif message.opcode == CLOSE:
+                self.closed = True
+            elif message.opcode != PONG:
+                kept.append(message)
+        return kept
+
+    def close(self) -> None:
+        """Say goodbye and close."""
+        try:
+            if not self.closed:
+                self.send(struct.pack("!H", 1000), CLOSE)
+        except ConnectionFailed:
+            pass
+        self.closed = True
+        self._connection.close()
