@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 32
 """Calls in flight."""
+ASK_AGAIN_SECONDS = 1.0
 MOST_OUTSTANDING = 1024
 """Placements that may wait for their call; then the scheduler waits too."""
 
@@ -69,7 +70,9 @@ class Calls:
             self._room.release()
 
 
-async def bind(client: Client, placement: Placement, failed: Callable[[Placement, SampanError], None]) -> bool:
+async def bind(
+    client: Client, placement: Placement, failed: Callable[[Placement, SampanError], None], clock: Clock
+) -> bool:
     """Bind a pod to its node through the binding subresource. Returns whether it is bound; else calls `failed`."""
     pod = placement.pod
     body = {
@@ -85,7 +88,7 @@ async def bind(client: Client, placement: Placement, failed: Callable[[Placement
         failed(placement, error)
     except Unreachable as error:
         # Nobody knows whether it was carried out.
-        if not await _is_bound(client, placement):
+        if not await _is_bound(client, placement, clock):
             failed(placement, error)
         else:
             return True
@@ -94,12 +97,19 @@ async def bind(client: Client, placement: Placement, failed: Callable[[Placement
     return False
 
 
-async def _is_bound(client: Client, placement: Placement) -> bool:
-    try:
-        found = await client.get(PODS, placement.pod.name, placement.pod.namespace)
-    except SampanError:
-        return False
-    return found.metadata.uid == placement.pod.uid and found.spec.node_name == placement.node
+async def _is_bound(client: Client, placement: Placement, clock: Clock) -> bool:
+    """Ask until there is an answer: until then the room must count as taken."""
+    while True:
+        try:
+            found = await client.get(PODS, placement.pod.name, placement.pod.namespace)
+        except ApiError as error:
+            if error.is_not_found:
+                return False
+        except SampanError:
+            pass
+        else:
+            return found.metadata.uid == placement.pod.uid and found.spec.node_name == placement.node
+        await clock.sleep(ASK_AGAIN_SECONDS)
 
 
 def unscheduled_patch(pod: Pod, message: str, nominated: str | None, now: datetime) -> dict[str, Any] | None:

@@ -166,7 +166,7 @@ class Scheduler:
 
     async def _bind(self, client: Client, placement: Placement) -> None:
         began = self._clock.monotonic()
-        if await bind.bind(client, placement, self._on_bind_failure):
+        if await bind.bind(client, placement, self._on_bind_failure, self._clock):
             self.metrics.bind_seconds.observe(self._clock.monotonic() - began)
             pod = placement.pod
             self.queue.done(pod.uid)  # assumed still, until the watch shows it
