@@ -23,7 +23,7 @@ from sampan.errors import FieldError
 from sampan.resource import Resource, Scope
 
 MOST_SEEN = 4096
-ENDING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
+ENDING_VERBS = tuple(verb for verb in STORED_VERBS if verb != "create")
 META = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 

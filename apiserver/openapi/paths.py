@@ -11,6 +11,7 @@ from apiserver.openapi.schemas import META
 Path = dict[str, Any]
 JSON, YAML = "application/json", "application/yaml"
 PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json")
+SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 PATCHES_OF_CUSTOM = PATCHES[:2]
 
 
@@ -109,7 +110,7 @@ def _item(kind: AnyKind, component: str, verbs: set[str], parameters: list[Path]
         item["put"] = _operation(kind, "put", component, WRITE, body=component, suffix=suffix)
     if "patch" in verbs:
         force = _query("force", "boolean", "Take over fields that others manage.")
-        media = PATCHES if kind.parse is None or suffix == "Scale" else PATCHES_OF_CUSTOM
+        media = PATCHES if kind.parse is None else PATCHES_OF_CUSTOM
         item["patch"] = _operation(
             kind, "patch", component, (*WRITE, force), body=f"{META}.Patch", suffix=suffix, media=media
         )
@@ -154,11 +155,9 @@ def _operation(
         "operationId": f"{verb}{group}{resource.version.title()}{where}{resource.kind}{suffix}",
         "tags": [f"{group.lower()}_{resource.version}"],
         "x-kubernetes-action": action,
-        "x-kubernetes-group-version-kind": {
-            "group": resource.group,
-            "version": resource.version,
-            "kind": resource.kind,
-        },
+        "x-kubernetes-group-version-kind": SCALE
+        if suffix == "Scale"
+        else {"group": resource.group, "version": resource.version, "kind": resource.kind},
         "responses": {"200": {"description": "OK", "content": content}, "401": {"description": "Unauthorized"}},
     }
     if parameters:
