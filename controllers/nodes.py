@@ -219,7 +219,8 @@ class Vigil:
 
     def _may_evict(self, node: Node) -> bool:
         """Whether the node may carry NoExecute now: one more only every so often, none in a full disruption."""
-        if is_well(node) or self.disruption is Disruption.FULL:
+        starting = find(node.status.conditions, READY) is None
+        if starting or is_well(node) or self.disruption is Disruption.FULL:
             return False
         if _no_execute(node):
             return True

@@ -212,6 +212,7 @@ class _Turns:
 
     def end(self, key: Key, turn: Turn) -> None:
         """Remember what there is to wait for."""
+        turn.latest.clear()
         if turn.written or turn.deleted:
             self.last[key] = turn
 

@@ -92,7 +92,7 @@ class Fleet:
         return sum(count > 1 for count in counts.values())
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     nodes=st.integers(1, 6),
     surge=st.sampled_from([0, 0, 1, 2, "50%"]),

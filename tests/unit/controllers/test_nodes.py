@@ -126,6 +126,24 @@ def test_a_node_that_reports_again_loses_the_taints() -> None:
     assert watch.taints("n1") == set()
 
 
+def test_a_node_that_has_not_reported_yet_takes_no_new_pods_and_evicts_none() -> None:
+    watch = Watchkeeper("n1", "n2")
+    watch.cluster.put(NODES, Node.from_json({"metadata": {"name": "n3", "uid": "n3"}}))
+    watch.tell(None, "n3")
+    watch.turn("n3")
+    assert watch.taints("n3") == {("node.kubernetes.io/not-ready", "NoSchedule")}
+
+
+def test_a_cordoned_node_is_tainted_until_it_is_uncordoned() -> None:
+    watch = Watchkeeper("n1")
+    for cordoned, wanted in ((True, {("node.kubernetes.io/unschedulable", "NoSchedule")}), (False, set())):
+        there = watch.cluster.objects[NODES][Key("", "n1")]
+        spec = there.spec.model_copy(update={"unschedulable": cordoned or None})
+        watch.cluster.put(NODES, there.model_copy(update={"spec": spec}))
+        watch.turn("n1")
+        assert watch.taints("n1") == wanted
+
+
 def test_leases_keep_a_node_well() -> None:
     watch = Watchkeeper("n1")
     for _ in range(30):

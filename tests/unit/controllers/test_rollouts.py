@@ -109,7 +109,7 @@ budgets = st.one_of(st.integers(0, 4), st.integers(0, 100).map(lambda n: f"{n}%"
 histories = st.lists(st.tuples(st.integers(0, 63), st.booleans()), max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     replicas=st.integers(1, 7),
     surge=budgets,
@@ -152,7 +152,7 @@ def test_a_rollout_never_leaves_its_budget_and_always_arrives(
     assert revision(active) == max(revision(rs) for rs in rollout.cluster.all(REPLICA_SETS))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(replicas=st.integers(1, 5), history=histories)
 def test_recreate_never_runs_two_versions_at_once(replicas: int, history: list[tuple[int, bool]]) -> None:
     rollout = Rollout(deployment(replicas, strategy={"type": "Recreate"}))
@@ -166,7 +166,7 @@ def test_recreate_never_runs_two_versions_at_once(replicas: int, history: list[t
     assert rollout.deployment.status.updated_replicas == replicas
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     replicas=st.integers(1, 9),
     steps=st.integers(0, 40),
