@@ -193,7 +193,9 @@ async def measure(rounds: int) -> int:
         assert image is not None
         shutil.copytree(image.layers[0], base / "rootfs", symlinks=True)
         made, namespace = bundle(base, ours.namespaces), mount_namespace_without_unified()
-        forks, whole, peers = [], [], []
+        forks: list[float] = []
+        whole: list[float] = []
+        peers: list[float] = []
         ways: list[tuple[list[float], Callable[[int], Awaitable[float]]]] = [
             (forks, ours.seconds_of_forks),
             (whole, lambda at: ours.seconds_of_cri(at, events)),

@@ -78,7 +78,8 @@ def test_default_capabilities_are_the_ones_known_from_docker() -> None:
 
 def test_every_path_of_the_container_comes_after_the_pivot_and_every_source_before() -> None:
     mounts = [cri.Mount(container_path="/a/b", host_path="/src/b"), cri.Mount(container_path="/a", host_path="/src/a")]
-    operations = setup(cri.ContainerConfig(mounts=mounts))
+    hidden = cri.LinuxContainerSecurityContext(masked_paths=["/proc/keys"], readonly_paths=["/proc/sys"])
+    operations = setup(cri.ContainerConfig(mounts=mounts, linux=cri.LinuxContainerConfig(security_context=hidden)))
     names = [operation[0] for operation in operations]
     pivot = names.index("pivot")
     for early in ("open_tree", "join_cgroups", "join_namespaces", "overlay"):
