@@ -459,7 +459,8 @@ async def _patch(request: Request) -> web.StreamResponse:
     header = request.http.headers.get("Content-Type", "")
     model = SCALE if asked.subresource == "scale" else kind.resource.model
     custom = kind.parse is not None and asked.subresource != "scale"
-    propose = proposal(header, await request.read(), model, custom=custom, validation=request.validation())
+    data = await request.read()
+    propose = proposal(header, data, model, custom=custom, validation=request.validation())
     if asked.subresource == "scale":
         return await _scaled(request, propose)
     written: Written = await writes.update(
@@ -470,7 +471,7 @@ async def _patch(request: Request) -> web.StreamResponse:
         propose,
         context,
         subresource=asked.subresource,
-        body=Body({}, validation=request.validation()),
+        body=Body({}, validation=request.validation(), patch=data.decode(errors="replace")),
         retries=writes.PATCH_ATTEMPTS,
     )
     return await request.item(written.item)

@@ -52,6 +52,8 @@ class Body:
     complaints: tuple[str, ...] = ()
     validation: str = "Ignore"
     """fieldValidation: Strict, Warn or Ignore."""
+    patch: str = ""
+    """The patch that leads to the value, if one does: what cannot be decoded then is 422, and this is its cause."""
 
 
 def check_version(kind: AnyKind, value: Json) -> None:
@@ -86,6 +88,8 @@ def parse(kind: AnyKind, body: Body, warn: Callable[[str], None]) -> Any:
     try:
         if kind.parse is not None:
             value, complaints = kind.parse(value, body.validation)
+            if body.text is not None and body.validation != "Ignore":
+                complaints = [f'duplicate field "{path}"' for path in decode.doubled(body.text)] + complaints
         else:
             complaints = decode.clean(value, resource.model, body.text if body.validation != "Ignore" else None)
         complaints = [*body.complaints, *complaints]
@@ -98,6 +102,8 @@ def parse(kind: AnyKind, body: Body, warn: Callable[[str], None]) -> Any:
     except ApiError as error:
         if error.code != 400:
             raise
+        if body.patch:
+            raise InvalidError("", "", "", [FieldError.invalid("patch", body.patch, error.message)]) from error
         raise decode.bad(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error.message}'
         ) from error

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 
-from tests.servers import Servers
+from tests.servers import ROOT, Servers
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -97,6 +100,27 @@ async def test_a_silent_and_a_half_open_client_do_not_disturb_others(servers: Se
     assert (await api.ask("GET", "/api/v1/namespaces"))[0] == 200
     for _, writer in (*opened, *raw):
         writer.transport.abort()
+
+
+async def test_an_inherited_listening_socket_is_served(own_servers: Servers) -> None:
+    servers = own_servers
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        port = listener.getsockname()[1]
+        settings = json.loads((servers.directory / f"apiserver-{servers.server.port}.json").read_text())
+        config = servers.directory / "inherited.json"
+        config.write_text(json.dumps(settings | {"listen": [], "listen_fds": [listener.fileno()]}))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "apiserver.main", "--config", str(config), pass_fds=[listener.fileno()], cwd=ROOT
+        )
+    try:
+        url = f"https://127.0.0.1:{port}/version"
+        async with asyncio.timeout(20), client(servers) as session, session.get(url) as response:
+            assert response.status == 200
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 6) == 0
 
 
 async def test_garbage_is_400_and_ends_the_connection(servers: Servers) -> None:

@@ -92,6 +92,17 @@ async def test_a_patch_that_does_not_apply_is_422(api: Any, maps: str) -> None:
     assert "causes" not in body.get("details", {})
 
 
+@pytest.mark.parametrize("query", ["", "?fieldValidation=Strict"])
+async def test_a_patch_whose_result_cannot_be_read_is_422_with_the_patch_as_cause(
+    api: Any, maps: str, query: str
+) -> None:
+    await api.ask("POST", maps, config_map("a"))
+    body: dict[str, Any] = {"foo": 1} if query else {"data": {"x": 1}}
+    status, answer, _ = await api.ask("PATCH", f"{maps}/a{query}", body, headers=MERGE)
+    assert (status, answer["reason"]) == (422, "Invalid")
+    assert answer["details"]["causes"][0]["field"] == "patch"
+
+
 async def test_server_side_apply_is_refused_clearly(api: Any, maps: str) -> None:
     headers = {"Content-Type": "application/apply-patch+yaml"}
     status, body, _ = await api.ask("PATCH", f"{maps}/a?fieldManager=x", config_map("a"), headers=headers)
