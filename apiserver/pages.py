@@ -56,11 +56,11 @@ class SitePages:
 
     def is_public(self, path: str) -> bool:
         """Whether anybody may ask it."""
-        return path == "/version" or any(path == one or path.startswith(one + "/") for one in HEALTH)
+        return path.rstrip("/") == "/version" or any(path == one or path.startswith(one + "/") for one in HEALTH)
 
     async def __call__(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
         """Answer. Raises ApiError 404."""
-        path = asked.path
+        path = asked.path.rstrip("/") or "/"
         found = self._exact.get(path)
         if found is None:
             found = next((page for one, page in self._below.items() if path == one or path.startswith(one + "/")), None)
