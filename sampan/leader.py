@@ -60,6 +60,7 @@ class Leadership:
         self._held: Lease | None = None
         self._valid_until = float("-inf")
         self._observed: tuple[str | None, float] = (None, 0.0)
+        self._patience = renew_every
 
     @property
     def leading(self) -> bool:
@@ -98,7 +99,9 @@ class Leadership:
                     return
             except Exception as error:  # the edge: no lease, no leader, so try on
                 log.warning("can't ask for the lease", extra=fields(lease=self._name, error=error))
-            await self._clock.sleep(self._renew_every * random.uniform(1.0, 1.2))
+            # Not later than the moment at which the present holder's time is up.
+            wait = min(self._renew_every * random.uniform(1.0, 1.2), max(0.2, self._patience))
+            await self._clock.sleep(wait)
 
     async def _renew(self) -> None:
         while True:
@@ -140,7 +143,8 @@ class Leadership:
             if self._observed[0] != version:
                 self._observed = (version, began)
             patience = max(spec.lease_duration_seconds or self._lease_seconds, 1)
-            if began - self._observed[1] < patience:
+            self._patience = self._observed[1] + patience - began
+            if self._patience > 0:
                 return False
         wanted = spec.model_copy(
             update={
