@@ -311,8 +311,11 @@ class NodeNetwork:
         )
 
     def _set_dns_address(self) -> int:
+        pod_cidr = self.pod_cidr
+        if pod_cidr:
+            self.pods.prepare(pod_cidr)  # the service route's source is the bridge's address
         with RouteSocket() as kernel:
-            return reconcile_device(kernel, self.config, self.pod_cidr)
+            return reconcile_device(kernel, self.config, pod_cidr)
 
 
 def facts_of(config: NetworkConfig, other_nodes: tuple[str, ...]) -> NodeFacts:
