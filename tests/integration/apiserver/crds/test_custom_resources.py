@@ -162,7 +162,7 @@ def test_status_changes_by_its_subresource_only(kind: Kind) -> None:
     )
 
 
-def test_what_the_schema_refuses_is_refused_in_upstreams_words(kind: Kind) -> None:
+def test_what_the_schema_refuses_is_refused_in_upstreams_words(kind: Kind, tmp_path: Path) -> None:
     def complaint(value: dict[str, Any]) -> str:
         return kind.apply(value, check=False).strip()
 
@@ -179,6 +179,12 @@ def test_what_the_schema_refuses_is_refused_in_upstreams_words(kind: Kind) -> No
     kept = kind.apply(kind.object("good", x=1), "--validate=warn", check=False)
     assert 'Warning: unknown field "spec.x"' in kept
     assert "x" not in kind.read("good")["spec"]
+    twice = tmp_path / "twice.json"
+    text = json.dumps(kind.object("twice"))
+    twice.write_text(text.replace('"spec": {', '"spec": {"color": "red", "color": "blue", '))
+    path = f"/apis/{kind.group}/v1/namespaces/default/crontabs?fieldValidation=Strict"
+    refusal = kind.servers.kubectl("create", "--raw", path, "-f", str(twice), check=False)
+    assert 'strict decoding error: duplicate field "spec.color"' in refusal
     refusal = kind.servers.kubectl("patch", kind.name, "good", "-p", '{"spec":{"replicas":2}}', check=False)
     assert "application/strategic-merge-patch+json is not supported" in refusal
     change = '[{"op":"test","path":"/spec/replicas","value":1},{"op":"replace","path":"/spec/replicas","value":100}]'
