@@ -534,8 +534,14 @@ class Runtime:
         for warning in told["warnings"] if isinstance(told["warnings"], list) else ():
             log.warning("container %s: %s", container.id, warning)
         container.pid = int(str(told["pid"]))
-        state.state, state.started_at = "running", int(str(told["started"]))
+        state.started_at = int(str(told["started"]))
         state.user = told["user"] if isinstance(told["user"], list) else []
+        if state.state == "exited":  # a short life: its end was heard before this answer was read
+            container.save()
+            if container.ended.is_set():
+                container.close()
+            return
+        state.state = "running"
         container.save()
         self._copy_logs(container)
         self._tell(state.sandbox_id, cri.ContainerEventType.CONTAINER_STARTED_EVENT, container.id)
