@@ -90,9 +90,8 @@ def main() -> None:
             time.sleep(seconds)
             after = ticks(pids)
             spent = sum(after[pid] - before.get(pid, 0) for pid in after) / os.sysconf("SC_CLK_TCK")
-            print(
-                f"idle for {seconds:.0f} s: {100 * spent / seconds:.2f} % of one core (goal 2), {memory(pids):.0f} MB (goal 600)"
-            )
+            share = 100 * spent / seconds
+            print(f"idle for {seconds:.0f} s: {share:.2f} % of a core (goal 2), {memory(pids):.0f} MB (goal 600)")
         finally:
             kctl("cluster", "delete", NAME, "-q")
 
