@@ -26,6 +26,8 @@ from typing import Any
 from sampan.certs import Authority, signing_key
 
 ROOT = Path(__file__).resolve().parent.parent
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""A test run that is killed leaves no process behind."""
 KUBECTL = Path(sys.executable).parent / "kubectl"
 
 
@@ -57,8 +59,8 @@ class Etcd:
         log = (self.directory / "etcd.log").open("ab")
         self._process = subprocess.Popen(
             [
-                "etcd", "--data-dir", str(self.directory / "etcd"), "--listen-client-urls", self.endpoint,
-                "--advertise-client-urls", self.endpoint, "--listen-peer-urls", peer,
+                *ENDS_WITH_US, "etcd", "--data-dir", str(self.directory / "etcd"),
+                "--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint, "--listen-peer-urls", peer,
                 "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}", "--log-level", "warn",
             ],
             stdout=log,
@@ -80,7 +82,9 @@ class ApiServer:
         self.port = port
         self.log = log
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "apiserver.main", "--config", str(config)], stderr=log.open("ab"), cwd=ROOT
+            [*ENDS_WITH_US, sys.executable, "-m", "apiserver.main", "--config", str(config)],
+            stderr=log.open("ab"),
+            cwd=ROOT,
         )
 
     def wait(self, context: ssl.SSLContext, seconds: float = 20) -> None:
@@ -120,8 +124,12 @@ class Servers:
         (directory / "sa.key").write_bytes(signing_key())
         self.etcd = Etcd(directory)
         self.servers: list[ApiServer] = []
-        self.start_server()
-        self.server.wait(self.tls())
+        try:
+            self.start_server()
+            self.server.wait(self.tls())
+        except BaseException:
+            self.close()
+            raise
         self.kubeconfig = self.kubeconfig_of("kubernetes-admin", ("system:masters",))
 
     @property
