@@ -61,7 +61,8 @@ class Etcd:
             [
                 *ENDS_WITH_US, "etcd", "--data-dir", str(self.directory / "etcd"),
                 "--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint,
-                "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}", "--log-level", "warn",
+                "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                "--initial-cluster", f"default={peer}", "--log-level", "warn",
             ],
             stdout=log,
             stderr=log,
