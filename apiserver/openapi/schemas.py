@@ -99,6 +99,12 @@ def _type(hint: Any, models: set[type[Object]], scalars: dict[str, Schema]) -> S
     if named := NAMED_SCALARS.get(id(hint)):
         scalars[named[0]] = named[1]
         return {"$ref": f"#/components/schemas/{named[0]}"}
+    if hint == base.Base64:
+        return {"type": "string", "format": "byte"}
+    for mark in getattr(hint, "__metadata__", ()):
+        if isinstance(mark, base.Named):
+            scalars[mark.name] = {"x-kubernetes-preserve-unknown-fields": True}
+            return {"$ref": f"#/components/schemas/{mark.name}"}
     if hint is base.Int32 or hint == base.Int32:
         return {"type": "integer", "format": "int32"}
     origin, arguments = get_origin(hint), get_args(hint)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from sampan.api.base import JSON, Int32, Int64, KubeObject, Number, Object, Time, field
+from typing import Annotated
+
+from sampan.api.base import JSON, Base64, Int32, Int64, KubeObject, Named, Number, Object, Time, field
 from sampan.api.meta_v1 import ObjectMeta
+
+PACKAGE = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
+Literal = Annotated[JSON, Named(f"{PACKAGE}.JSON")]
+"""Any JSON value that stands in a schema."""
+SchemaOrBool = Annotated[JSON, Named(f"{PACKAGE}.JSONSchemaPropsOrBool")]
+SchemaOrSchemas = Annotated[JSON, Named(f"{PACKAGE}.JSONSchemaPropsOrArray")]
+SchemaOrNames = Annotated[JSON, Named(f"{PACKAGE}.JSONSchemaPropsOrStringArray")]
 
 
 class CustomResourceColumnDefinition(Object):
@@ -29,7 +38,7 @@ class ServiceReference(Object):
 class WebhookClientConfig(Object):
     """"""
 
-    ca_bundle: str | None = field()
+    ca_bundle: Base64 | None = field()
     service: ServiceReference | None = field()
     url: str | None = field()
 
@@ -82,22 +91,22 @@ class JSONSchemaProps(Object):
 
     ref: str | None = field(alias="$ref")
     schema_: str | None = field(alias="$schema")
-    additional_items: JSON = field()
-    additional_properties: JSON = field()
+    additional_items: SchemaOrBool = field()
+    additional_properties: SchemaOrBool = field()
     all_of: list[JSONSchemaProps] = field(default_factory=list, list_type="atomic")
     any_of: list[JSONSchemaProps] = field(default_factory=list, list_type="atomic")
-    default: JSON = field()
+    default: Literal = field()
     definitions: dict[str, JSONSchemaProps] = field(default_factory=dict)
-    dependencies: dict[str, JSON] = field(default_factory=dict)
+    dependencies: dict[str, SchemaOrNames] = field(default_factory=dict)
     description: str | None = field()
-    enum: list[JSON] = field(default_factory=list, list_type="atomic")
-    example: JSON = field()
+    enum: list[Literal] = field(default_factory=list, list_type="atomic")
+    example: Literal = field()
     exclusive_maximum: bool | None = field()
     exclusive_minimum: bool | None = field()
     external_docs: ExternalDocumentation | None = field()
     format: str | None = field()
     id: str | None = field()
-    items: JSON = field()
+    items: SchemaOrSchemas = field()
     max_items: Int64 | None = field()
     max_length: Int64 | None = field()
     max_properties: Int64 | None = field()
@@ -155,11 +164,15 @@ class CustomResourceSubresourceScale(Object):
     status_replicas_path: str = field("", required=True)
 
 
+class CustomResourceSubresourceStatus(Object):
+    """"""
+
+
 class CustomResourceSubresources(Object):
     """"""
 
     scale: CustomResourceSubresourceScale | None = field()
-    status: JSON = field()
+    status: CustomResourceSubresourceStatus | None = field()
 
 
 class CustomResourceDefinitionVersion(Object):

@@ -9,6 +9,7 @@ Elsewhere: what the rules mean (rules.py), the JSON schema made of all this (api
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import not_
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -137,6 +138,15 @@ Number = Annotated[float, PlainSerializer(_number_out)]
 IntOrString = int | str
 JSON = Any
 """Any JSON value, kept as it came."""
+Base64 = Annotated[str, "base64"]
+"""Bytes on the wire: base64 with padding."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """Beside `JSON`, in Annotated: the name under which OpenAPI publishes this sort of value."""
+
+    name: str
 
 
 class KubeObject(Object):

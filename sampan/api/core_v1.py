@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.api.base import Int32, Int64, IntOrString, KubeObject, MicroTime, Object, Quantity, Time, field
+from sampan.api.base import Base64, Int32, Int64, IntOrString, KubeObject, MicroTime, Object, Quantity, Time, field
 from sampan.api.meta_v1 import Condition, LabelSelector, ObjectMeta
 from sampan.api.rules import (
     CIDR,
@@ -321,7 +321,7 @@ class ConfigMap(KubeObject):
     api_version: str = field("v1")
     kind: str = field("ConfigMap")
     metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    binary_data: dict[str, str] = field(default_factory=dict)
+    binary_data: dict[str, Base64] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
     immutable: bool | None = field()
 
@@ -2201,7 +2201,7 @@ class Secret(KubeObject):
     api_version: str = field("v1")
     kind: str = field("Secret")
     metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    data: dict[str, str] = field(default_factory=dict)
+    data: dict[str, Base64] = field(default_factory=dict)
     immutable: bool | None = field()
     string_data: dict[str, str] = field(default_factory=dict)
     type: str | None = field("Opaque")

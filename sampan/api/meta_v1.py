@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sampan.api.base import JSON, Int32, Int64, KubeObject, Object, Time, field
+from typing import Annotated
+
+from sampan.api.base import JSON, Int32, Int64, KubeObject, Named, Object, Time, field
 from sampan.api.rules import Annotations, Each, Elsewhere, Labels, MayBeEmpty, Requirement
 
 
@@ -161,7 +163,7 @@ class ManagedFieldsEntry(Object):
 
     api_version: str | None = field()
     fields_type: str | None = field()
-    fields_v1: JSON = field()
+    fields_v1: Annotated[JSON, Named("io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1")] = field()
     manager: str | None = field()
     operation: str | None = field()
     subresource: str | None = field()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.api.base import JSON, Int32, Object, field
+from sampan.api.base import Int32, Object, field
 
 
 class TopologyConstraint(Object):
@@ -11,11 +11,23 @@ class TopologyConstraint(Object):
     key: str = field("", required=True)
 
 
+class WorkloadPodGroupAllDisruptionMode(Object):
+    """"""
+
+
+class WorkloadPodGroupSingleDisruptionMode(Object):
+    """"""
+
+
+class WorkloadPodGroupBasicSchedulingPolicy(Object):
+    """"""
+
+
 class WorkloadPodGroupDisruptionMode(Object):
     """"""
 
-    all: JSON = field()
-    single: JSON = field()
+    all: WorkloadPodGroupAllDisruptionMode | None = field()
+    single: WorkloadPodGroupSingleDisruptionMode | None = field()
 
 
 class WorkloadPodGroupGangSchedulingPolicy(Object):
@@ -41,5 +53,5 @@ class WorkloadPodGroupSchedulingConstraints(Object):
 class WorkloadPodGroupSchedulingPolicy(Object):
     """"""
 
-    basic: JSON = field()
+    basic: WorkloadPodGroupBasicSchedulingPolicy | None = field()
     gang: WorkloadPodGroupGangSchedulingPolicy | None = field()
