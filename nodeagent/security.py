@@ -136,16 +136,16 @@ def container_security(
     if own.capabilities is not None:
         made.capabilities.add_capabilities.extend(_capability(one) for one in own.capabilities.add)
         made.capabilities.drop_capabilities.extend(_capability(one) for one in own.capabilities.drop)
+    group = own.run_as_group if own.run_as_group is not None else whole.run_as_group
     if run_as is not None:
         made.run_as_user.value = run_as
-    elif image.uid is not None:
-        made.run_as_user.value = image.uid
-    elif image.name:
-        made.run_as_username = image.name
-    group = own.run_as_group if own.run_as_group is not None else whole.run_as_group
+    elif group is not None:  # CRI takes no group without a user
+        if image.uid is None and image.name:
+            made.run_as_username = image.name
+        else:
+            made.run_as_user.value = image.uid or 0
+    # Otherwise the runtime takes the image's own USER, whose group would be lost in CRI's run_as_user.
     if group is not None:
-        if not (made.HasField("run_as_user") or made.run_as_username):
-            made.run_as_user.value = 0
         made.run_as_group.value = group
     if not privileged and own.proc_mount != "Unmasked":
         made.masked_paths.extend(MASKED_PATHS)

@@ -279,8 +279,19 @@ def test_a_containers_fields_win_over_its_pods() -> None:
     )
     assert (made.run_as_user.value, made.run_as_group.value) == (5, 8)
     assert list(made.supplemental_groups) == [4, 3]
-    assert context({}, security.ImageUser(9)).run_as_user.value == 9
-    assert context({}, security.ImageUser(None, "app")).run_as_username == "app"
+
+
+@pytest.mark.parametrize("image", [security.ImageUser(9), security.ImageUser(None, "app"), security.ImageUser(None)])
+def test_the_images_own_user_is_left_to_the_runtime_which_knows_its_group(image: security.ImageUser) -> None:
+    made = context({}, image)
+    assert not made.HasField("run_as_user")
+    assert made.run_as_username == ""
+
+
+def test_a_group_needs_a_user_beside_it() -> None:
+    assert context({"runAsGroup": 8}, security.ImageUser(9)).run_as_user.value == 9
+    assert context({"runAsGroup": 8}, security.ImageUser(None, "app")).run_as_username == "app"
+    assert context({"runAsGroup": 8}, security.ImageUser(None)).HasField("run_as_user")
 
 
 def test_privilege_and_its_absence() -> None:
@@ -314,7 +325,7 @@ def test_what_can_not_be_honoured_is_refused(
 
 
 def test_a_user_that_is_not_root_passes() -> None:
-    assert context({"runAsNonRoot": True}, security.ImageUser(1000)).run_as_user.value == 1000
+    assert not context({"runAsNonRoot": True}, security.ImageUser(1000)).HasField("run_as_user")
 
 
 # --- images
