@@ -25,6 +25,10 @@ setup: $(VENV)/.ready ## install Debian packages and the virtual environment (a 
 	@deploy/packages.sh $(TEST_PACKAGES)
 	@touch $@
 
+.tools/helm/helm: tests/helm.sh
+	@tests/helm.sh $(CURDIR)/.tools/helm
+	@touch -c $@
+
 $(UV): | .tools/.packages
 	@$(PYTHON) -m venv .tools
 	@.tools/bin/pip install --quiet --disable-pip-version-check uv
@@ -37,7 +41,7 @@ $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
 demo: setup ## a three-node cluster does the main job, as a story with timings
 	@$(VENV)/bin/python -m deploy.demo
 
-test: setup .tools/.test-packages lint ## lint, then all tests
+test: setup .tools/.test-packages .tools/helm/helm lint ## lint, then all tests
 	@$(VENV)/bin/python -m pytest
 
 unit: setup ## the fast tests alone
