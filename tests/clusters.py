@@ -49,6 +49,12 @@ class LocalCluster:
         self.places = Places(name, home / "clusters" / name, run / name)
 
     @classmethod
+    def running(cls, name: str) -> LocalCluster:
+        """A cluster that runs already in $SAMPAN_HOME and $SAMPAN_RUN, for trying a test many times."""
+        home, run = Path(os.environ["SAMPAN_HOME"]), Path(os.environ["SAMPAN_RUN"])
+        return cls(name, home, run)
+
+    @classmethod
     @contextlib.contextmanager
     def started(cls, *, name: str = "e2e", nodes: int = 3, description: str = "") -> Iterator[LocalCluster]:
         """Start a cluster; delete it afterwards and see that nothing is left."""
@@ -118,6 +124,23 @@ class LocalCluster:
             for version in versions:
                 tag, argument = f"webapp:{version}", f"VERSION={version}"
                 self.kctl("image", "build", "-t", tag, "--build-arg", argument, str(context))
+
+    def build_busybox(self) -> None:
+        """Build busybox:test, an image that runs as root and has every tool of busybox."""
+        with tempfile.TemporaryDirectory() as scratch:
+            shutil.copy2(ROOT / "tests" / "e2e" / "busybox" / "Dockerfile", scratch)
+            shutil.copy2(BUSYBOX, scratch)
+            self.kctl("image", "build", "-t", "busybox:test", scratch)
+
+    def apply(self, namespace: str, manifest: str, *, ready: str = "") -> None:
+        """Apply YAML by the real kubectl, and wait until the pod `ready`, if named, is Ready."""
+        self.kubectl("apply", "-n", namespace, "-f", "-", stdin=manifest)
+        if ready:
+            self.kubectl("wait", "-n", namespace, "--for=condition=Ready", f"pod/{ready}", "--timeout=60s")
+
+    def inside(self, namespace: str, pod: str, script: str, *more: str) -> str:
+        """What a shell script prints inside a pod."""
+        return self.kubectl("exec", "-n", namespace, pod, *more, "--", "sh", "-c", script)
 
     def component_pid(self, component: str) -> int:
         """The machine's pid of a component such as `apiserver` or `n1/agent`; 0 when it does not run."""
