@@ -21,7 +21,7 @@ from nodeagent.cri import CriError
 from nodeagent.lifecycle import Stage, move_pod
 from nodeagent.messages import last_words
 from nodeagent.node_context import NodeContext
-from nodeagent.observed import Container, Failure, Health, Observed
+from nodeagent.observed import Container, Failure, Observed
 from nodeagent.plan import (
     SANDBOX_FAILURE,
     START,
@@ -43,29 +43,25 @@ from nodeagent.plan import (
     deadline_of,
     plan,
 )
-from nodeagent.probes.verdict import ProbeKind
-from nodeagent.probes.worker import Probed, keep_asking
+from nodeagent.probes.attend import Prober
 from nodeagent.references import referenced
 from nodeagent.restart import Kind, Member, members
 from nodeagent.server.logs import remove_logs
 from nodeagent.start import StartFailure, kill, start_container, start_sandbox
 from nodeagent.status import status_of
-from nodeagent.statuses import is_urgent, patch_of
+from nodeagent.statuses import Latest, StatusWriter
 from nodeagent.volumes.errors import VolumeError
 from nodeagent.volumes.tree import remove_tree
 from sampan.api import core_v1
-from sampan.client import PatchKind, Unreachable
 from sampan.errors import ApiError, SampanError
 from sampan.kinds import PODS
 from sampan.logs import fields
-from sampan.objects import version_of
 
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
 OBSERVE_SECONDS = 30.0
 FIRST_HOLD, MOST_HOLD = 0.5, 60.0
-COALESCE_SECONDS = 0.1
 PULL_FIRST, PULL_MOST = 10.0, 300.0
 REFUSED_IN_CONFIG = ("CreateContainerConfigError",)
 
@@ -81,8 +77,7 @@ class PodWorker:
 
     def __init__(self, node: NodeContext, pod: core_v1.Pod, *, removed: bool = False) -> None:
         self._node = node
-        self._pod = pod
-        self._removed = removed
+        self._latest = Latest(pod, removed)
         self.uid = pod.metadata.uid or ""
         self.stage = Stage.STARTING
         self._wake = asyncio.Event()
@@ -91,18 +86,12 @@ class PodWorker:
         self._failures: dict[str, Failure] = {}
         self._tries: dict[str, int] = {}
         self._messages: dict[str, str] = {}
-        self._results: dict[tuple[str, ProbeKind], bool | None] = {}
-        self._probes: dict[tuple[str, ProbeKind], asyncio.Task[None]] = {}
-        self._starting: set[str] = set()
-        self._post_start_failed: set[str] = set()
+        self._prober = Prober(node, self._latest, self._spawn, self._wake.set)
         self._pre_stopped: set[str] = set()
         self._deadline_told = False
         self._volumes_ready = False
         self._announced: dict[str, str] = {}
-        self._status: core_v1.PodStatus | None = None
-        self._refused: dict[str, Any] | None = None
-        self._status_changed = asyncio.Event()
-        self._status_written = asyncio.Event()
+        self._statuses = StatusWriter(node.client, node.clock, self._latest, self._wake.set)
         self._verdict: Verdict | None = None
         self.observed = Observed()
         self.waiting: dict[str, str] = {}
@@ -112,7 +101,7 @@ class PodWorker:
 
     def successor(self) -> PodWorker:
         """A fresh worker that knows what the API had said, for when this one has failed."""
-        made = PodWorker(self._node, self._pod, removed=self._removed)
+        made = PodWorker(self._node, self._pod, removed=self._latest.removed)
         made._verdict = self._verdict
         return made
 
@@ -121,20 +110,22 @@ class PodWorker:
     @property
     def pod(self) -> core_v1.Pod:
         """The pod as last known."""
-        return self._pod
+        return self._latest.pod
+
+    @property
+    def _pod(self) -> core_v1.Pod:
+        return self._latest.pod
 
     def update(self, pod: core_v1.Pod | None) -> None:
         """The API says this now; None: the pod is not there any more."""
         if pod is None:
-            self._removed = True
-        elif version_of(pod) == version_of(self._pod):
+            self._latest.removed = True
+        elif (old := self._latest.take(pod)) is None:
             return  # our own write comes back
-        elif version_of(pod) > version_of(self._pod):
-            old, self._pod = self._pod, pod
-            if referenced(pod) != referenced(old):
-                self._volumes_ready = False
-            elif self._volumes_ready and _shown(pod) != _shown(old):
-                self._begin("refresh", self._refresh())
+        elif referenced(pod) != referenced(old):
+            self._volumes_ready = False
+        elif self._volumes_ready and _shown(pod) != _shown(old):
+            self._begin("refresh", self._refresh())
         self._wake.set()
 
     def wake(self) -> None:
@@ -166,11 +157,11 @@ class PodWorker:
         """Tend the pod until nothing of it is left. Cancelled, it leaves containers running."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            writer = group.create_task(self._write_statuses())
+            writer = group.create_task(self._statuses.run())
             try:
                 await self._tend()
             finally:
-                for task in (writer, *self._activities.values(), *self._probes.values()):
+                for task in (writer, *self._activities.values(), *self._prober.tasks):
                     task.cancel()
 
     async def _tend(self) -> None:
@@ -203,23 +194,23 @@ class PodWorker:
             self.observed = seen = await self._observe(busy)
         now = self._node.clock.now()
         seen = replace(seen, busy=busy | self._busy(now.timestamp()))
-        wish = Wish(self._pod, self._removed, self._verdict)
+        wish = Wish(self._pod, self._latest.removed, self._verdict)
         planned = plan(wish, seen, now.timestamp())
         stage = move_pod(self.stage, planned.stage)
         if stage is not self.stage:
             log.info("pod stage", extra=fields(pod=self._label, stage=stage.value))
-        if stage is Stage.REMOVING and self.stage is not Stage.REMOVING and not self._removed:
+        if stage is Stage.REMOVING and self.stage is not Stage.REMOVING and not self._latest.removed:
             self._report(seen, planned)
-            await self._flushed()
+            await self._statuses.flushed()
         self.stage = stage
         if stage is Stage.GONE:
             return planned
         for key in planned.cancel:
             if (task := self._activities.get(key)) is not None:
                 task.cancel()
-        self._attend_probes(seen, stage)
+        self._prober.attend(seen, ending=stage not in (Stage.STARTING, Stage.RUNNING))
         self._announce(planned)
-        if planned.report and not self._removed:
+        if planned.report and not self._latest.removed:
             self._report(seen, planned)
         self.waiting = {name: waiting.reason for name, waiting in planned.waiting.items()} | {
             name: failure.reason for name, failure in self._failures.items() if name not in planned.waiting
@@ -275,7 +266,7 @@ class PodWorker:
         return Observed(
             sandboxes=sandboxes,
             containers=containers,
-            health={container.id: self._health(container) for container in containers if container.running},
+            health={container.id: self._prober.health(container) for container in containers if container.running},
             failures=dict(self._failures),
             busy=busy,
             volumes_ready=self._volumes_ready,
@@ -293,97 +284,9 @@ class PodWorker:
     def _member(self, name: str) -> Member | None:
         return next((one for one in members(self._pod) if one.name == name), None)
 
-    def _health(self, container: Container) -> Health:
-        member = self._member(container.name)
-        if member is None:
-            return Health()
-        spec = member.spec
-        known = self._reported(container)
-        startup = self._results.get((container.id, ProbeKind.STARTUP))
-        if startup is None and known is not None and known.started and spec.startup_probe is not None:
-            startup = self._results[(container.id, ProbeKind.STARTUP)] = True
-        started = container.id not in self._starting and (spec.startup_probe is None or startup is True)
-        key = (container.id, ProbeKind.READINESS)
-        ready: bool | None = True
-        if spec.readiness_probe is not None:
-            if key not in self._results and known is not None and known.ready:
-                self._results[key] = True  # an earlier life of this agent had found it so
-            ready = self._results.get(key)
-        return Health(
-            started=started,
-            ready=started and bool(ready),
-            live=self._results.get((container.id, ProbeKind.LIVENESS)),
-            startup_failed=startup is False,
-            post_start_failed=container.id in self._post_start_failed,
-        )
-
-    def _reported(self, container: Container) -> core_v1.ContainerStatus | None:
-        """What the API has of this very container."""
-        status = self._pod.status
-        reports = (*status.container_statuses, *status.init_container_statuses)
-        suffix = f"://{container.id}"
-        return next((one for one in reports if one.container_id and one.container_id.endswith(suffix)), None)
-
-    # --- probes
-
-    def _attend_probes(self, seen: Observed, stage: Stage) -> None:
-        wanted: dict[tuple[str, ProbeKind], tuple[core_v1.Probe, Member, Container]] = {}
-        for member in members(self._pod):
-            container = seen.newest(member.name)
-            if container is None or not container.running or container.id in self._starting:
-                continue
-            health = seen.health.get(container.id, Health())
-            spec = member.spec
-            probes: list[tuple[ProbeKind, core_v1.Probe | None]] = []
-            if health.started:
-                probes.append((ProbeKind.READINESS, spec.readiness_probe))
-                if stage in (Stage.STARTING, Stage.RUNNING):
-                    probes.append((ProbeKind.LIVENESS, spec.liveness_probe))
-            elif self._results.get((container.id, ProbeKind.STARTUP)) is None:
-                probes.append((ProbeKind.STARTUP, spec.startup_probe))
-            for kind, probe in probes:
-                if probe is not None:
-                    wanted[container.id, kind] = (probe, member, container)
-        for key in self._probes.keys() - wanted.keys():
-            self._probes.pop(key).cancel()
-        alive = {container.id for container in seen.containers if container.running}
-        for key in [key for key in self._results if key[0] not in alive]:
-            del self._results[key]
-        for key, (probe, member, container) in wanted.items():
-            if key not in self._probes:
-                self._probes[key] = self._spawn(self._probe(key, probe, member, container))
-
-    async def _probe(
-        self, key: tuple[str, ProbeKind], probe: core_v1.Probe, member: Member, container: Container
-    ) -> None:
-        _, kind = key
-
-        def held(value: bool | None) -> None:
-            self._results[key] = value
-            self._wake.set()
-
-        def say(type_: str, reason: str, message: str) -> None:
-            self._node.say(self._pod, type_, reason, message, container=member)
-
-        try:
-            await keep_asking(
-                probe,
-                kind,
-                Probed(container.id, member.spec, self._pod_ip(), container.started_at),
-                runtime=self._node.runtime,
-                clock=self._node.clock,
-                held=held,
-                say=say,
-                known=self._results.get(key),
-            )
-        except Exception:  # the pod's edge: a bug in a probe must not take the pod's worker along
-            log.exception("a probe failed in itself", extra=fields(pod=self._label, container=member.name))
-
     def _pod_ip(self) -> str:
-        if self._pod.spec.host_network:
-            return self._node.facts.host_ips[0] if self._node.facts.host_ips else ""
-        sandbox = self.observed.sandbox
-        return sandbox.ips[0] if sandbox is not None and sandbox.ips else ""
+        ips = self._pod_ips()
+        return ips[0] if ips else ""
 
     # --- acting
 
@@ -518,7 +421,7 @@ class PodWorker:
             return
 
         def created(container_id: str) -> None:
-            self._starting.add(container_id)
+            self._prober.starting.add(container_id)
 
         def started(container_id: str) -> None:
             self._wake.set()
@@ -529,10 +432,10 @@ class PodWorker:
             )
         except StartFailure as failure:
             if failure.reason == "PostStartHookError" and failure.container_id:
-                self._post_start_failed.add(failure.container_id)
+                self._prober.post_start_failed.add(failure.container_id)
             raise
         finally:
-            self._starting.clear()  # one container starts at a time
+            self._prober.starting.clear()  # one container starts at a time
             self._wake.set()
 
     async def _kill(self, step: KillContainer) -> None:
@@ -553,7 +456,7 @@ class PodWorker:
         except ApiError as error:
             if not (error.is_not_found or error.is_conflict):
                 raise
-        self._removed = True
+        self._latest.removed = True
 
     def _fail(self, name: str, reason: str, message: str, *, first: float = 2.0, most: float = 60.0) -> None:
         tries = self._tries[name] = self._tries.get(name, 0) + 1
@@ -589,83 +492,7 @@ class PodWorker:
                 self._node.say(self._pod, "Normal", "DeadlineExceeded", verdict.message)
 
     def _report(self, seen: Observed, planned: Plan) -> None:
-        status = status_of(self._pod, seen, planned, self._node.facts, self._node.clock.now())
-        self._status = status
-        patch = patch_of(self.uid, self._pod.status, status)
-        if patch is None or patch == self._refused:
-            self._status_written.set()
-        else:
-            self._status_written.clear()
-            self._status_changed.set()
-
-    async def _flushed(self) -> None:
-        """Wait until the last status is in the API, or the pod is not."""
-        while not self._status_written.is_set() and not self._removed:
-            self._status_changed.set()
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._status_written.wait()
-            except TimeoutError:
-                continue
-
-    async def _write_statuses(self) -> None:
-        """Bring the newest status into the API; while it can't be, wait longer each time."""
-        failures = 0
-        while True:
-            await self._status_changed.wait()
-            if not failures:
-                await self._coalesced()
-            self._status_changed.clear()
-            try:
-                await self._write_status()
-                failures = 0
-            except (ApiError, Unreachable) as error:
-                if isinstance(error, ApiError) and (error.is_not_found or error.is_conflict):
-                    self._status_written.set()  # that pod is no more; the informer will say so
-                    continue
-                failures += 1
-                log.warning("can't report a pod's status", extra=fields(pod=self._label, error=error))
-                await self._node.clock.sleep(min(30.0, 0.2 * 2 ** min(failures, 8)))
-                self._status_changed.set()
-
-    async def _coalesced(self) -> None:
-        """Wait a moment for a status that says more, unless somebody may be waiting for this one."""
-        try:
-            async with asyncio.timeout(COALESCE_SECONDS):
-                while self._status is not None and not is_urgent(self._pod.status, self._status):
-                    self._status_changed.clear()
-                    await self._status_changed.wait()
-        except TimeoutError:
-            return
-
-    async def _write_status(self) -> None:
-        status = self._status
-        if status is None or self._removed:
-            self._status_written.set()
-            return
-        patch = patch_of(self.uid, self._pod.status, status)
-        if patch is None:
-            self._status_written.set()
-            return
-        meta = self._pod.metadata
-        answer = await self._node.client.patch(
-            PODS,
-            meta.name or "",
-            patch,
-            namespace=meta.namespace or "",
-            kind=PatchKind.STRATEGIC,
-            subresource="status",
-        )
-        if version_of(answer) >= version_of(self._pod) and answer.metadata.uid == self.uid:
-            self._pod = answer
-        self._refused = None
-        if (left := patch_of(self.uid, self._pod.status, status)) is not None and left == patch:
-            log.warning("the API does not take a status as it is", extra=fields(pod=self._label, patch=left))
-            self._refused = patch
-        if self._status is status:
-            self._status_written.set()
-        else:
-            self._status_changed.set()
+        self._statuses.put(status_of(self._pod, seen, planned, self._node.facts, self._node.clock.now()))
 
 
 def _under(pod: core_v1.Pod) -> str:

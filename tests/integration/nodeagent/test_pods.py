@@ -241,3 +241,9 @@ async def test_a_host_port_leads_to_its_pod(cluster: Any) -> None:
             return False
 
     await cluster.wait(lambda: asyncio.to_thread(served))
+
+
+async def test_the_end_of_a_very_short_life_is_never_missed(cluster: Any) -> None:
+    containers = [{"name": f"c{number}", "command": ["true"]} for number in range(30)]
+    await cluster.run("mayflies", containers, restartPolicy="Never")
+    await cluster.until("mayflies", lambda pod: pod.status.phase == "Succeeded", 40)
