@@ -39,6 +39,28 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def preload() -> None:
+    """Import and ready what every agent needs, once: a supervisor calls this before it forks. Starts no thread."""
+    import uvloop  # noqa: F401
+
+    import nodeagent.agent  # noqa: F401
+    from nodeagent.tokens import TOKENS
+    from sampan import kinds
+    from sampan.client import warm
+
+    warm(
+        kinds.PODS,
+        kinds.NODES,
+        kinds.SERVICES,
+        kinds.ENDPOINT_SLICES,
+        kinds.CONFIG_MAPS,
+        kinds.SECRETS,
+        kinds.EVENTS,
+        kinds.LEASES,
+        TOKENS,
+    )
+
+
 async def _until_signal(config: AgentConfig) -> None:
     task = asyncio.current_task()
     assert task is not None
