@@ -38,6 +38,7 @@ from sampan.logs import fields
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+REPAIR_SECONDS = 5.0
 
 
 class Site:
@@ -90,15 +91,15 @@ class Site:
         self._tasks += [asyncio.ensure_future(work()) for work in (self._bootstrap, *self._background)]
 
     async def _bootstrap(self) -> None:
+        """Make the first objects, and make them again when somebody deletes them."""
         while True:
             try:
-                await bootstrap(self.core)
+                await bootstrap(self.core, first=not self._bootstrapped)
             except ApiError as error:
                 log.warning("the first objects could not be made", extra=fields(error=error))
-                await asyncio.sleep(RETRY_SECONDS)
             else:
                 self._bootstrapped = True
-                return
+            await asyncio.sleep(REPAIR_SECONDS if self._bootstrapped else RETRY_SECONDS)
 
     async def _bootstrap_check(self) -> str:
         return "" if self._bootstrapped else "the first objects are not made yet"

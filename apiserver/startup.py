@@ -47,8 +47,8 @@ def served(core: Core, resource: Resource[Any]) -> bool:
     return core.registry.find(resource.group, resource.version, resource.plural) is not None
 
 
-async def bootstrap(core: Core) -> None:
-    """Make it so. Raises ApiError."""
+async def bootstrap(core: Core, *, first: bool) -> None:
+    """Make it so: all of it at the first time, later only what somebody deleted. Raises ApiError."""
     for name in NAMESPACES:
         await ensure(
             core, kinds.NAMESPACES, {"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}
@@ -63,7 +63,7 @@ async def bootstrap(core: Core) -> None:
     await ensure(core, kinds.SERVICES, service(core))
     for resource, value in endpoints(core):
         if served(core, resource):
-            await _same(core, resource, value)
+            await (_same if first else ensure)(core, resource, value)
 
 
 def service(core: Core) -> Json:

@@ -132,3 +132,19 @@ async def test_garbage_is_400_and_ends_the_connection(servers: Servers) -> None:
     async with asyncio.timeout(10):
         assert (await reader.read()).startswith(b"HTTP/1.") is True
     writer.close()
+
+
+async def test_what_exists_from_the_start_comes_back_when_it_is_deleted(own_servers: Servers) -> None:
+    path = own_servers.url + "/api/v1/namespaces/default/services"
+    async with client(own_servers) as session:
+        async with session.get(path) as response:
+            listed = await response.json()
+        (old,) = listed["items"]
+        revision = listed["metadata"]["resourceVersion"]
+        async with session.delete(f"{path}/kubernetes") as response:
+            assert response.status == 200
+        query = {"watch": "1", "resourceVersion": revision, "timeoutSeconds": "20"}
+        async with session.get(path, params=query) as response:
+            events = [json.loads(await response.content.readline()) for _ in range(2)]
+        assert [event["type"] for event in events] == ["DELETED", "ADDED"]
+        assert events[1]["object"]["spec"] == old["spec"]
