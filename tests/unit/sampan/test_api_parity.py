@@ -1,6 +1,7 @@
 """The models have upstream's fields: compared, all of them, with the schemas of Kubernetes 1.37.
 
-The schemas are those of PyPI's kubernetes-validate. What differs on purpose is in api_parity_exceptions.txt, a line each; the test fails when a line is no longer needed, so the list can only shrink.
+The schemas are those of kubernetes-validate. What differs on purpose is in api_parity_exceptions.txt, a line each; the
+test fails when a line is no longer needed, so the list can only shrink.
 """
 
 from __future__ import annotations

@@ -1,0 +1,51 @@
+"""Replication controllers, which replica sets have replaced."""
+
+from __future__ import annotations
+
+from sampan.api.base import Int32, Int64, KubeObject, Object, Time, field
+from sampan.api.core_v1.pods import PodTemplateSpec
+from sampan.api.meta_v1 import ObjectMeta
+
+
+class ReplicationControllerSpec(Object):
+    """"""
+
+    min_ready_seconds: Int32 | None = field()
+    replicas: Int32 | None = field()
+    selector: dict[str, str] = field(default_factory=dict, map_type="atomic")
+    template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec())
+
+
+class ReplicationControllerCondition(Object):
+    """"""
+
+    last_transition_time: Time | None = field()
+    message: str | None = field()
+    reason: str | None = field()
+    status: str = field("", required=True)
+    type: str = field("", required=True)
+
+
+class ReplicationControllerStatus(Object):
+    """"""
+
+    available_replicas: Int32 | None = field()
+    conditions: list[ReplicationControllerCondition] = field(
+        default_factory=list, merge_key="type", patch="merge", list_type="map", list_map_keys=("type",)
+    )
+    fully_labeled_replicas: Int32 | None = field()
+    observed_generation: Int64 | None = field()
+    ready_replicas: Int32 | None = field()
+    replicas: Int32 = field(0, required=True)
+
+
+class ReplicationController(KubeObject):
+    """"""
+
+    API_VERSION = "v1"
+    KIND = "ReplicationController"
+    api_version: str = field("v1")
+    kind: str = field("ReplicationController")
+    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    spec: ReplicationControllerSpec = field(default_factory=lambda: ReplicationControllerSpec())
+    status: ReplicationControllerStatus = field(default_factory=lambda: ReplicationControllerStatus())
