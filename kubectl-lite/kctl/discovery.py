@@ -5,6 +5,7 @@ What is known is rows of plain values, kept in a file between calls; only a row 
 
 from __future__ import annotations
 
+import sys
 import time
 import zlib
 
@@ -109,7 +110,18 @@ class Discovery:
 
         Raises UnknownKind.
         """
-        return self._find(lambda: self._by_name(word), f'the server doesn\'t have a resource type "{word}"')
+        name, dot, group = word.partition(".")
+        missing = f'the server doesn\'t have a resource type "{name}"' + (f' in group "{group}"' if dot else "")
+        found = self._find(lambda: self._by_name(word), missing)
+        if word in found.short_names:
+            for row in self._rows:
+                if word in row[6] and row[0] != found.group:
+                    other = ApiResource(*row).qualified
+                    print(
+                        f'Warning: short name "{word}" could also match lower priority resource {other}',
+                        file=sys.stderr,
+                    )
+        return found
 
     def known(self, word: str) -> ApiResource | None:
         """A kind that is known already by this name; the server is not asked."""

@@ -37,7 +37,7 @@ def service_account(name: str, values: Values) -> Object:
 def config_map(name: str, values: Values) -> Object:
     """A config map; what is no UTF-8 goes to binaryData."""
     texts, binary = {}, {}
-    for key, value in entries(values).items():
+    for key, value in entries("ConfigMap", name, values).items():
         try:
             texts[key] = value.decode()
         except UnicodeDecodeError:
@@ -47,7 +47,7 @@ def config_map(name: str, values: Values) -> Object:
 
 def generic_secret(name: str, values: Values) -> Object:
     """A secret of entries."""
-    return made("v1", "Secret", name, data=encoded(entries(values)) or None, type=values.type or None)
+    return made("v1", "Secret", name, data=encoded(entries("Secret", name, values)) or None, type=values.type or None)
 
 
 def tls_secret(name: str, values: Values) -> Object:
@@ -63,14 +63,13 @@ def tls_secret(name: str, values: Values) -> Object:
 def registry_secret(name: str, values: Values) -> Object:
     """What is needed to pull from a registry."""
     if values.from_file:
-        data = {".dockerconfigjson": next(iter(entries(values).values()))}
+        data = {".dockerconfigjson": next(iter(entries("Secret", name, values).values()))}
     else:
         user, password = values.docker_username, values.docker_password
         if not user or not password:
-            missing = [f"--docker-{n}" for n, value in (("username", user), ("password", password)) if not value]
             raise UsageError(
                 "either --from-file or the combination of --docker-username, --docker-password and --docker-server"
-                f" is required; missing: {', '.join(missing)}"
+                " is required"
             )
         login = {"username": user, "password": password, "email": values.docker_email}
         login["auth"] = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -151,7 +150,7 @@ def service_port(word: str) -> dict[str, Any]:
 def port_number(text: str) -> int:
     """1 to 65535. Raises UsageError."""
     if not text.isascii() or not text.isdigit() or len(text) > 5 or not 0 < int(text) < 1 << 16:
-        raise UsageError(f"invalid port: {text!r} is no number from 1 to 65535")
+        raise UsageError(f"invalid port {text!r}: must be between 1 and 65535, inclusive")
     return int(text)
 
 
@@ -173,7 +172,7 @@ def encoded(data: dict[str, bytes]) -> dict[str, str]:
     return {key: base64.b64encode(value).decode() for key, value in data.items()}
 
 
-def entries(values: Values) -> dict[str, bytes]:
+def entries(kind: str, name: str, values: Values) -> dict[str, bytes]:
     """What --from-literal, --from-file and --from-env-file give. Raises UsageError."""
     found: dict[str, bytes] = {}
 
@@ -184,12 +183,14 @@ def entries(values: Values) -> dict[str, bytes]:
             or any(not (mark.isalnum() and mark.isascii()) and mark not in "-._" for mark in key)
         ):
             raise UsageError(
-                f'"{key}" is not valid: a valid config key must consist of alphanumeric characters,'
-                " '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name',"
+                f'"{key}" is not a valid key name for a {kind}: a valid config key must consist of alphanumeric'
+                " characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name',"
                 " regex used for validation is '[-._a-zA-Z0-9]+')"
             )
         if key in found:
-            raise UsageError(f'cannot add key "{key}", another key by that name already exists in Data')
+            raise UsageError(
+                f'cannot add key "{key}", another key by that name already exists in Data for {kind} "{name}"'
+            )
         found[key] = value
 
     for word in getattr(values, "from_literal", ()):
@@ -234,7 +235,7 @@ def read(path: str) -> bytes:
         with open(path, "rb") as stream:
             return stream.read()
     except (OSError, ValueError) as error:
-        raise UsageError(f"error reading {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"error reading {path}: {(getattr(error, 'strerror', None) or str(error)).lower()}") from error
 
 
 def pairs(words: Iterable[str]) -> dict[str, str]:

@@ -74,10 +74,10 @@ class _Range:
     body: tuple[Any, ...]
 
 
-def render(template: str, value: Any) -> str:
-    """Fill the template in. Raises PathError."""
+def render(template: str, value: Any, *, missing_ok: bool = False) -> str:
+    """Fill the template in; with `missing_ok` a field that is not there is empty. Raises PathError."""
     nodes, _ = _nodes(_split(template), 0, inside=False)
-    return "".join(_render(nodes, value, value))
+    return "".join(_render(nodes, value, value, not missing_ok))
 
 
 def find(template: str, value: Any, *, missing_ok: bool = False) -> Iterator[Any]:
@@ -87,7 +87,7 @@ def find(template: str, value: Any, *, missing_ok: bool = False) -> Iterator[Any
         text = text[1:-1]
     path = _Parser(text).path()
     try:
-        yield from _walk(path.steps, value, value)
+        yield from _walk(path.steps, value, value, not missing_ok)
     except PathError:
         if not missing_ok:
             raise
@@ -149,18 +149,18 @@ def _nodes(pieces: list[tuple[bool, str]], at: int, *, inside: bool) -> tuple[tu
     return tuple(nodes), at
 
 
-def _render(nodes: tuple[Any, ...], value: Any, root: Any) -> Iterator[str]:
+def _render(nodes: tuple[Any, ...], value: Any, root: Any, strict: bool) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, _Literal):
             yield text(node.value)
         elif isinstance(node, _Range):
-            for one in _walk(node.path.steps, value, root):
-                yield from _render(node.body, one, root)
+            for one in _walk(node.path.steps, value, root, strict):
+                yield from _render(node.body, one, root, strict)
         else:
-            yield " ".join(text(one) for one in _walk(node.steps, value, root))
+            yield " ".join(text(one) for one in _walk(node.steps, value, root, strict))
 
 
-def _walk(steps: tuple[Any, ...], value: Any, root: Any) -> Iterator[Any]:
+def _walk(steps: tuple[Any, ...], value: Any, root: Any, strict: bool) -> Iterator[Any]:
     if not steps:
         yield value
         return
@@ -168,12 +168,12 @@ def _walk(steps: tuple[Any, ...], value: Any, root: Any) -> Iterator[Any]:
     if isinstance(step, _Descent):
         for one in _descendants(value):
             try:
-                yield from _walk(rest, one, root)
+                yield from _walk(rest, one, root, strict)
             except PathError:
                 continue
         return
-    for one in _step(step, value, root):
-        yield from _walk(rest, one, root)
+    for one in _step(step, value, root, strict):
+        yield from _walk(rest, one, root, strict)
 
 
 def _descendants(value: Any) -> Iterator[Any]:
@@ -183,13 +183,14 @@ def _descendants(value: Any) -> Iterator[Any]:
         yield from _descendants(child)
 
 
-def _step(step: Any, value: Any, root: Any) -> Iterator[Any]:
+def _step(step: Any, value: Any, root: Any, strict: bool) -> Iterator[Any]:
     match step:
         case _Field(name):
             if isinstance(value, dict):
-                if name not in value:
+                if name in value:
+                    yield value[name]
+                elif strict:
                     raise PathError(f"{name} is not found")
-                yield value[name]
         case _Wildcard():
             yield from value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         case _Index(number):
@@ -203,7 +204,7 @@ def _step(step: Any, value: Any, root: Any) -> Iterator[Any]:
                 yield from value[start:stop:size]
         case _Union(parts):
             for part in parts:
-                yield from _step(part, value, root)
+                yield from _step(part, value, root, strict)
         case _Filter(left, operator, right):
             for one in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
                 if _holds(left, operator, right, one, root):
@@ -231,7 +232,7 @@ def _operand(operand: Any, value: Any, root: Any) -> list[Any]:
     if isinstance(operand, _Literal):
         return [operand.value]
     try:
-        return list(_walk(operand.steps, value, root))
+        return list(_walk(operand.steps, value, root, True))
     except PathError:
         return []
 

@@ -16,11 +16,17 @@ def default_container(pod: dict[str, Any], *, quiet: bool = False) -> str:
     annotated = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
     if annotated in names:
         return str(annotated)
-    others = [one["name"] for one in pod["spec"].get("initContainers") or ()]
-    if len(names) + len(others) > 1 and not quiet:
-        listed = ", ".join([*names, *(f"{name} (init)" for name in others)])
-        print(f'Defaulted container "{names[0]}" out of: {listed}', file=sys.stderr)
+    if (len(names) > 1 or pod["spec"].get("initContainers")) and not quiet:
+        print(f'Defaulted container "{names[0]}" out of: {listed_containers(pod)}', file=sys.stderr)
     return str(names[0])
+
+
+def listed_containers(pod: dict[str, Any]) -> str:
+    """All containers of a pod, in kubectl's words."""
+    spec = pod["spec"]
+    names = [str(one["name"]) for one in spec.get("containers") or ()]
+    names += [f"{one['name']} (init)" for one in spec.get("initContainers") or ()]
+    return ", ".join([*names, *(f"{one['name']} (ephem)" for one in spec.get("ephemeralContainers") or ())])
 
 
 def pod_of(session: Session, kind: str, name: str) -> dict[str, Any]:
@@ -56,8 +62,10 @@ def split_name(word: str) -> tuple[str, str]:
     kind, slash, name = word.partition("/")
     if not slash:
         return "pods", word
-    if not kind or not name or "/" in name:
-        raise UsageError(f'arguments in resource/name form must have a single resource and name: "{word}"')
+    if "/" in name:
+        raise UsageError("arguments in resource/name form may not have more than one slash")
+    if not kind or not name:
+        raise UsageError("arguments in resource/name form must have a single resource and name")
     return kind, name
 
 
@@ -70,5 +78,7 @@ def container_of(pod: dict[str, Any], name: str, *, quiet: bool = False) -> str:
         one["name"] for key in ("containers", "initContainers", "ephemeralContainers") for one in spec.get(key) or ()
     ]
     if name not in names:
-        raise UsageError(f"container {name} not found in pod {pod['metadata']['name']}")
+        raise UsageError(
+            f"container {name} is not valid for pod {pod['metadata']['name']} out of: {listed_containers(pod)}"
+        )
     return name

@@ -86,9 +86,9 @@ def show_values(
 
         template = _read(argument) if kind == "jsonpath-file" else argument
         if kind == "jsonpath-as-json":
-            print(json.dumps(list(jsonpath.find(template, whole)), indent=4))
+            print(json.dumps(list(jsonpath.find(template, whole, missing_ok=True)), indent=4))
         else:
-            print(jsonpath.render(template, whole), end="\n" if separate else "")
+            print(jsonpath.render(template, whole, missing_ok=True), end="\n" if separate else "")
     else:
         spec = _columns_file(argument) if kind == "custom-columns-file" else argument
         show_custom_columns(values, spec, headings=headings)

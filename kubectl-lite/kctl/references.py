@@ -57,10 +57,10 @@ def _slashed(session: Session, words: Sequence[str]) -> list[Reference]:
                 " resource/name form (e.g. 'kctl get resource/<resource_name>' instead of 'kctl get resource"
                 " resource/<resource_name>'"
             )
-        if not kind or not name or "/" in name:
-            raise UsageError(
-                f"arguments in resource/name form must have a single resource and name: {word!r}".replace("'", '"')
-            )
+        if "/" in name:
+            raise UsageError("arguments in resource/name form may not have more than one slash")
+        if not kind or not name:
+            raise UsageError("arguments in resource/name form must have a single resource and name")
         found.append(Reference(session.discovery.named(kind), name))
     return found
 

@@ -115,8 +115,15 @@ class Session:
         for name, value in response.headers:
             if name == "warning" and value not in self._warned:
                 self._warned.add(value)
-                parts = value.split('"')
-                print(f"Warning: {parts[1] if len(parts) > 2 else value}", file=sys.stderr)
+                print(f"Warning: {_unquoted(value)}", file=sys.stderr)
+
+
+def _unquoted(warning: str) -> str:
+    """The text of a Warning header: `299 - "text"` with \\" for a quote in it (RFC 9111)."""
+    begin, end = warning.find('"'), warning.rfind('"')
+    if begin < 0 or end <= begin:
+        return warning
+    return warning[begin + 1 : end].replace('\\"', '"').replace("\\\\", "\\")
 
 
 def decoded(text: bytes) -> Any:

@@ -17,12 +17,17 @@ from typing import NamedTuple
 from kctl.http import ConnectionFailed
 from kctl.session import Session, fail
 from kctl.urls import with_query
+from sampan.api_error import ApiError, SampanError
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HEAD_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 32 * 1024 * 1024
 READ_BYTES = 64 * 1024
+
+
+class UpgradeRefused(SampanError):
+    """The server does not open the stream; it says why."""
 
 
 class Message(NamedTuple):
@@ -150,7 +155,10 @@ class WebSocket:
                 break
             body += more
         self.close()
-        fail(status, body)
+        try:
+            fail(status, body)
+        except ApiError as error:
+            raise UpgradeRefused(f"unable to upgrade connection: {error.message}") from error
 
     def fileno(self) -> int:
         """For poll(2)."""

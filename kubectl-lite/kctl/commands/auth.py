@@ -34,11 +34,13 @@ def run(values: Values) -> int:
     if values.verb == "whoami":
         return _who(session, values.output)
     if values.list:
+        if values.words:
+            raise UsageError("list option must be specified with no arguments")
         return _list(session, values)
     if len(values.words) not in (2, 3):
         raise UsageError(
             "you must specify two arguments: verb resource or verb resource/resourceName.\n"
-            "See 'kctl auth can-i -h' for help and examples"
+            "See 'kctl auth can-i -h' for help and examples."
         )
     spec = _question(session, values)
     status = _review(session, "selfsubjectaccessreviews", "SelfSubjectAccessReview", spec)["status"]
@@ -85,7 +87,7 @@ def _question(session: Session, values: Values) -> dict[str, Any]:
         resource = session.discovery.named(kind)
         group, plural, namespaced = resource.group, resource.plural, resource.namespaced
     except UnknownKind as error:
-        print(f"Warning: {error}\n", file=sys.stderr)
+        print(f"Warning: {error}\n".replace('"', "'"), file=sys.stderr)
         group, plural, namespaced = kind.partition(".")[2], kind.partition(".")[0], True
     else:
         if not namespaced:

@@ -133,7 +133,7 @@ def create(
             value = session.call("POST", resource.path(quote(session.namespace)), query, value)
         except ApiError as error:
             said = wording(error)
-            if said.startswith("Error from server"):
+            if said.startswith("Error from server") and resource.kind != "Namespace":
                 said = f"error: failed to create {resource.singular}: {error.message}"
             print(said, file=sys.stderr)
             return 1
@@ -150,7 +150,10 @@ def _token(values: Values) -> int:
         spec["expirationSeconds"] = round(flags.seconds(values.duration))
     path = session.discovery.named("serviceaccounts").path(quote(session.namespace), quote(values.words[0]), "token")
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-    answer = session.call("POST", path, None, body)
+    try:
+        answer = session.call("POST", path, None, body)
+    except ApiError as error:
+        raise UsageError(f"failed to create token: {error.message}") from error
     if values.output:
         from kctl import printers
 
@@ -200,7 +203,8 @@ def generated(kind: str, values: Values) -> dict[str, Any]:
         sort = words.pop(0)
     if len(words) != 1:
         raise UsageError(
-            f"exactly one NAME is required, got {len(words)}\nSee 'kctl create {kind} -h' for help and examples"
+            f"exactly one NAME is required, got {len(words)}\n"
+            f"See 'kctl create {f'{kind} {sort}'.strip()} -h' for help and examples"
         )
     if kind == "service":
         return generators.service(words[0], values, SERVICE_TYPES[sort])

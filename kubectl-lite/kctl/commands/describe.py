@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from kctl import flags, references, targets
 from kctl.describe import events, generic, nodes, pods, small, workloads
@@ -17,7 +17,7 @@ from kctl.urls import quote
 from sampan.api_error import ApiError
 
 Value = dict[str, Any]
-EVENTLESS = ("Secret", "Namespace", "Event")
+EVENTLESS = ("Secret", "Namespace")
 NO_TYPE = """You must specify the type of resource to describe. Use "kctl api-resources" for a complete list of \
 supported resources."""
 
@@ -33,56 +33,65 @@ def configure(flags: Flags) -> None:
     flags.switch("recursive", "folders with all that is below them", short="R")
 
 
+class Chosen(NamedTuple):
+    """An object to describe."""
+
+    found: Found
+    value: Value
+    guessed: bool = False
+    """The user gave only the beginning of its name."""
+
+
 def run(values: Values) -> int:
     """Describe each object."""
     session = flags.session(values)
-    found, failures = _found(session, values)
-    for at, (one, value) in enumerate(found):
-        if at:
+    chosen, failures = _chosen(session, values)
+    with_events = values.show_events and (len(chosen) < 2 or "show-events" in values.given)
+    for at, one in enumerate(chosen):
+        if at and not one.guessed:
             print("\n")
-        lines = aligned(_described(session, one, value, show_events=values.show_events))
-        print("\n".join(lines))
+        print("\n".join(aligned(_described(session, one.found, one.value, show_events=with_events))))
+        if one.guessed:
+            print()
     sys.stdout.flush()
     for text in failures:
         print(text, file=sys.stderr)
-    if not found and not failures:
+    if not chosen and not failures:
         where = "" if values.all_namespaces else f" in {session.namespace} namespace"
         print(f"No resources found{where}.", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _found(session: Session, values: Values) -> tuple[list[tuple[Found, Value]], list[str]]:
+def _chosen(session: Session, values: Values) -> tuple[list[Chosen], list[str]]:
     """The objects, and what could not be found. A name that is not there is tried as the beginning of names."""
-    found: list[tuple[Found, Value]] = []
     failures: list[str] = []
     if values.filename:
-        for target in targets.targets(session, values):
-            found.append((target, targets.read(session, target)))
-        return found, failures
+        return [Chosen(one, targets.read(session, one)) for one in targets.targets(session, values)], failures
     if not values.words:
         raise UsageError(NO_TYPE)
+    chosen: list[Chosen] = []
     for one in references.references(session, values.words):
         kind = one.resource
         namespace = session.namespace if kind.namespaced and not values.all_namespaces else ""
         if one.name:
             target = Found(kind, namespace, one.name)
             try:
-                found.append((target, targets.read(session, target)))
+                chosen.append(Chosen(target, targets.read(session, target)))
             except ApiError as error:
                 near = _prefixed(session, target) if error.is_not_found else []
-                found += near
+                chosen += near
                 failures += [] if near else [wording(error)]
             continue
         query = {"labelSelector": values.selector} if values.selector else None
         for item in session.get(kind.path(quote(namespace)), query).get("items") or ():
-            found.append((_place(kind, item), _typed(kind, item)))
-    return found, failures
+            chosen.append(Chosen(_place(kind, item), _typed(kind, item)))
+    return chosen, failures
 
 
-def _prefixed(session: Session, target: Found) -> list[tuple[Found, Value]]:
+def _prefixed(session: Session, target: Found) -> list[Chosen]:
     items = session.get(target.resource.path(quote(target.namespace))).get("items") or ()
-    chosen = [item for item in items if item["metadata"]["name"].startswith(target.name)]
-    return [(_place(target.resource, item), _typed(target.resource, item)) for item in chosen]
+    near = [item for item in items if item["metadata"]["name"].startswith(target.name)]
+    return [Chosen(_place(target.resource, item), _typed(target.resource, item), guessed=True) for item in near]
 
 
 def _place(kind: Any, item: Value) -> Found:
@@ -98,8 +107,6 @@ def _described(session: Session, found: Found, value: Value, *, show_events: boo
     describe = DESCRIBERS.get(found.resource.kind) if builtin else None
     yield from describe(session, value) if describe else generic.generic_lines(value)
     if show_events and found.resource.kind not in EVENTLESS:
-        if found.resource.kind in ("ConfigMap", "PriorityClass"):
-            yield ""
         yield from events.lines(events.find(session, value, found.resource.kind))
 
 

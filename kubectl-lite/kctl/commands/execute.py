@@ -30,7 +30,10 @@ def run(values: Values) -> int:
     if not values.words:
         raise UsageError("pod, type/name or --filename must be specified")
     if values.after_dash is None and len(values.words) > 1:
-        raise UsageError("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead")
+        raise UsageError(
+            "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\n"
+            "See 'kctl exec -h' for help and examples"
+        )
     if not values.after_dash:
         raise UsageError("you must specify at least one command for the container")
     if len(values.words) > 1:

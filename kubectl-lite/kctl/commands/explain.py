@@ -86,16 +86,12 @@ class Book:
         if isinstance(extra, dict) and not target.get("properties"):
             inner, fields = self.described(extra)
             return f"map[string]{inner}", fields
-        kind = str(target.get("type") or "Object").replace("object", "Object")
-        if target.get("x-kubernetes-int-or-string") or target.get("format") == "int-or-string":
-            return name or "IntOrString", {}
-        if name and (target.get("properties") or kind != "Object"):
-            return name if target.get("properties") or kind == "string" else kind, target
-        return kind, target
+        kind = str(target.get("type") or "object")
+        return (kind if kind != "object" else name or "Object"), target
 
     def description(self, node: Schema) -> str:
         """What a field is for: its own words before its type's."""
-        return str(node.get("description") or self.resolved(node)[0].get("description") or "<empty>")
+        return str(node.get("description") or self.resolved(node)[0].get("description") or "")
 
 
 def _page(book: Book, resource: ApiResource, node: Schema, path: list[str], recursive: bool) -> Iterator[str]:
@@ -104,22 +100,24 @@ def _page(book: Book, resource: ApiResource, node: Schema, path: list[str], recu
     yield f"VERSION:    {resource.version}"
     yield ""
     field, fields, kind = node, book.resolved(node)[0], ""
-    for at, part in enumerate(path):
+    for part in path:
         properties = fields.get("properties") or {}
         if part not in properties:
-            raise UsageError(f"field {part!r} does not exist".replace("'", '"') if at or part else "no field")
+            raise UsageError(f'field "{part}" does not exist')
         field = properties[part]
         kind, fields = book.described(field)
     if path:
         yield f"FIELD: {path[-1]} <{kind}>"
         yield ""
+        yield ""
     yield "DESCRIPTION:"
     own = book.description(field)
-    yield from _wrapped(own, 4)
+    yield from _wrapped(own or "<empty>", 4)
     if path and (inner := str(fields.get("description") or "")) and inner != own and fields.get("properties"):
         yield from _wrapped(inner, 4)
     yield from _enum(field, 4)
-    yield "    "
+    if own:
+        yield "    "
     if fields.get("properties"):
         yield "FIELDS:"
         yield from _fields(book, fields, recursive, 1, ())
@@ -138,7 +136,7 @@ def _fields(book: Book, node: Schema, recursive: bool, depth: int, above: tuple[
                 yield from _fields(book, inner, recursive, depth + 1, (*above, id(inner)))
             continue
         yield from _enum(field, 2 * depth)
-        yield from _wrapped(book.description(field), 2 * depth + 2)
+        yield from _wrapped(book.description(field) or "<no description>", 2 * depth + 2)
         yield ""
 
 

@@ -41,7 +41,9 @@ def configure(flags: Flags) -> None:
 def run(values: Values) -> int:
     """Forward until interrupted."""
     if len(values.words) < 2:
-        raise UsageError("TYPE/NAME and list of ports are required for port-forward")
+        raise UsageError(
+            "TYPE/NAME and list of ports are required for port-forward\nSee 'kctl port-forward -h' for help and examples"
+        )
     session = flags.session(values)
     kind, name = split_name(values.words[0])
     resource = session.discovery.named(kind)

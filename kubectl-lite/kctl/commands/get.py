@@ -117,11 +117,24 @@ def _fetch(session: Session, one: Reference, values: Values, accept: str) -> Any
             if error.is_not_found and values.ignore_not_found:
                 return None
             raise
-    query |= _query(values)
+    if values.subresource:
+        raise UsageError("subresource cannot be used when bulk resources are specified")
+    return _fetch_list(session, one, values, query | _query(values), accept)
+
+
+def _fetch_list(session: Session, one: Reference, values: Values, query: dict[str, str], accept: str) -> Any:
+    """All chunks of a list as one."""
     if values.chunk_size > 0:
         query["limit"] = str(values.chunk_size)
-    path = one.resource.path(namespace)
-    whole = session.get(path, query, accept=accept)
+    path = one.resource.path(_namespace(session, values, one))
+    try:
+        whole = session.get(path, query, accept=accept)
+    except ApiError as error:
+        if error.reason == "BadRequest" and (values.selector or values.field_selector):
+            where = f'"{one.resource.group}/{one.resource.version}, Resource={one.resource.plural}"'
+            chosen = f'label selector "{values.selector}", field selector "{values.field_selector}"'
+            raise ApiError(400, "BadRequest", f"Unable to find {where} that match {chosen}: {error.message}") from error
+        raise
     key = "rows" if whole.get("kind") == "Table" else "items"
     while following := whole.get("metadata", {}).get("continue"):
         chunk = session.get(path, {**query, "continue": following}, accept=accept)
@@ -156,6 +169,7 @@ def _report(errors: Sequence[ApiError]) -> int:
 def _tables(session: Session, wanted: Sequence[Reference], values: Values) -> int:
     several = len({one.resource for one in wanted}) > 1 or values.show_kind
     found, errors = _fetch_all(session, wanted, values, TABLE)
+    found = [(one, answer if answer.get("kind") == "Table" else _plain_table(answer)) for one, answer in found]
     shown = 0
     for kind, tables in _grouped(found):
         rows = [row for table in tables for row in table.get("rows") or ()]
@@ -171,6 +185,18 @@ def _tables(session: Session, wanted: Sequence[Reference], values: Values) -> in
         where = "" if nowhere else f" in {session.namespace} namespace"
         print(f"No resources found{where}.", file=sys.stderr)
     return _report(errors)
+
+
+def _plain_table(value: dict[str, Any]) -> dict[str, Any]:
+    """A table of what the server does not make one of: a subresource, or anything of an old server."""
+    from kctl.ages import age
+
+    items = value["items"] if "items" in value else [value]
+    metadata = [item.get("metadata") or {} for item in items]
+    rows = [
+        {"cells": [one.get("name"), age(one.get("creationTimestamp"))], "object": {"metadata": one}} for one in metadata
+    ]
+    return {"columnDefinitions": [{"name": "Name"}, {"name": "Age"}], "rows": rows}
 
 
 def _printer(values: Values, kind: Reference, *, several: bool = False) -> TablePrinter:

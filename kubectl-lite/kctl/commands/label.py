@@ -91,6 +91,9 @@ def _change(
             if key in own and own[key] != wanted[key]
         ]
         if taken:
+            if field == "annotations":
+                declared = "; ".join(text.removesuffix(", and --overwrite is false") for text in taken)
+                raise UsageError(f"--overwrite is false but found the following declared annotation(s): {declared}")
             raise UsageError(taken[0] if len(taken) == 1 else f"[{', '.join(taken)}]")
     for key in removed:
         if key not in own and field == "labels":

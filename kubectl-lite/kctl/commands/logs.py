@@ -10,10 +10,10 @@ from typing import Any
 from kctl import flags
 from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
-from kctl.pods import default_container, pod_of
+from kctl.pods import default_container, listed_containers, pod_of
 from kctl.session import Session
 from kctl.urls import quote
-from sampan.api_error import SampanError
+from sampan.api_error import ApiError, SampanError
 
 CONCURRENT = 5
 
@@ -85,13 +85,19 @@ def _sources(session: Session, values: Values) -> Iterator[tuple[dict[str, Any],
     words = list(values.words)
     if values.selector:
         if words:
-            raise UsageError("only a selector (-l) or a POD name is allowed")
+            raise UsageError("only a selector (-l) or a POD name is allowed\nSee 'kctl logs -h' for help and examples")
         found = session.get(pods.path(session.namespace), {"labelSelector": values.selector})["items"]
     elif words:
         kind, slash, name = words.pop(0).partition("/")
         if not slash:
             kind, name = "pods", kind
-        found = [pod_of(session, kind, name)]
+        try:
+            found = [pod_of(session, kind, name)]
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
+            reason = f"error from server (NotFound): {error.message}"
+            raise UsageError(f'{reason} in namespace "{session.namespace}"') from error
         if words and not values.container:
             values.container = words.pop(0)
     else:
@@ -111,7 +117,10 @@ def _sources(session: Session, values: Values) -> Iterator[tuple[dict[str, Any],
             yield from ((pod, name) for name in names)
             continue
         if values.container and values.container not in names:
-            raise UsageError(f"container {values.container} is not valid for pod {pod['metadata']['name']}")
+            name = pod["metadata"]["name"]
+            raise UsageError(
+                f"container {values.container} is not valid for pod {name} out of: {listed_containers(pod)}"
+            )
         yield pod, values.container or default_container(pod)
 
 

@@ -6,11 +6,12 @@ import json
 import sys
 from typing import Any
 
-from kctl import flags, manifests, targets
+from kctl import flags, manifests, openapi, targets
+from kctl.discovery import ApiResource
 from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
 from kctl.generators import read
-from kctl.session import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from kctl.session import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Session
 from kctl.writes import Write, declare
 from sampan.api_error import ApiError
 
@@ -46,17 +47,37 @@ def run(values: Values) -> int:
     for found in targets.targets(session, values):
         try:
             before: dict[str, Any] = targets.read(session, found)
-            after = before
-            if not write.pretends:
+            if write.pretends:
+                after = _locally(session, found.resource, before, patch, values.type)
+            else:
                 path = found.path(values.subresource)
                 after = session.call("PATCH", path, write.query, patch, content_type=TYPES[values.type])
         except ApiError as error:
             print(wording(error), file=sys.stderr)
             failed = True
             continue
-        same = before["metadata"].get("resourceVersion") == after["metadata"].get("resourceVersion")
-        write.report(found.resource, after, "patched (no change)" if same and not write.pretends else "patched")
+        if before != after or write.output:
+            write.report(found.resource, after, "patched")
+        else:
+            print(f"{found.resource.label(found.name)} patched (no change)", flush=True)
     return 1 if failed else 0
+
+
+def _locally(session: Session, resource: ApiResource, value: dict[str, Any], patch: Any, kind: str) -> dict[str, Any]:
+    """What the patch would make of an object. Raises PatchError."""
+    from sampan.patches import json_patch, merge_patch, strategic
+    from sampan.patches.schema import UNTYPED, OpenApi
+
+    if kind == "json":
+        after = json_patch.apply(value, patch)
+    elif kind == "merge":
+        after = merge_patch.apply(value, patch)
+    else:
+        schemas, node = openapi.schema_of(session, resource)
+        after = strategic.apply(value, patch, OpenApi(schemas, node) if node else UNTYPED)
+    if not isinstance(after, dict) or not isinstance(after.get("metadata"), dict):
+        raise UsageError("the patch leaves no object")
+    return after
 
 
 def _parsed(text: bytes) -> Any:

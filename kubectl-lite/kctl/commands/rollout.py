@@ -20,8 +20,9 @@ REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 TEMPLATE_HASH = "pod-template-hash"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 NOT_ROLLED_BACK = (
-    "kubectl.kubernetes.io/last-applied-configuration",
+    LAST_APPLIED,
     REVISION,
     "deployment.kubernetes.io/revision-history",
     "deployment.kubernetes.io/desired-replicas",
@@ -150,7 +151,7 @@ def _replica_sets(session: Session, deployment: dict[str, Any]) -> dict[int, dic
 
 def _only_deployments(resource: ApiResource, what: str) -> None:
     if resource.kind != "Deployment":
-        raise UsageError(f"no {what} has been implemented for {resource.kind}")
+        raise UsageError(f'no {what} has been implemented for "{resource.kind}"')
 
 
 def _history(session: Session, resource: ApiResource, name: str, values: Values) -> None:
@@ -168,6 +169,9 @@ def _history(session: Session, resource: ApiResource, name: str, values: Values)
         print("\n".join(template_lines(sets[values.revision]["spec"]["template"])))
         return
     print(f"{resource.label(name)} ")
+    if not sets:
+        print("No rollout history found.")
+        return
     print("REVISION  CHANGE-CAUSE")
     for revision in sorted(sets):
         cause = (sets[revision]["metadata"].get("annotations") or {}).get(CHANGE_CAUSE, "<none>")
@@ -182,6 +186,13 @@ def _undo(session: Session, resource: ApiResource, name: str, values: Values) ->
         raise UsageError(
             "you cannot rollback a paused deployment; resume it first with"
             f' "kubectl rollout resume deployment/{name}" and try again'
+        )
+    if LAST_APPLIED in (live["metadata"].get("annotations") or {}):
+        print(
+            f"Warning: resource {resource.plural}/{name} was previously managed with 'kubectl apply'. Rolling back will"
+            f" not update the {LAST_APPLIED} annotation, which may cause unexpected behavior on future 'kubectl apply'"
+            " operations. Consider using 'kubectl apply' with your previous configuration file instead.",
+            file=sys.stderr,
         )
     sets = _replica_sets(session, live)
     target = values.to_revision
@@ -210,9 +221,11 @@ def _undo(session: Session, resource: ApiResource, name: str, values: Values) ->
 def _restart(session: Session, resource: ApiResource, name: str, values: Values) -> None:
     live = session.read(resource, name, session.namespace)
     if "template" not in live.get("spec", {}):
-        raise UsageError(f"{resource.plural} {name}: restarting is not supported")
+        raise UsageError(f'{resource.qualified} "{name}" restarting is not supported')
     if live["spec"].get("paused"):
-        raise UsageError(f"can't restart paused {resource.singular} (run rollout resume first)")
+        raise UsageError(
+            f'{resource.qualified} "{name}" can\'t restart paused {resource.singular} (run rollout resume first)'
+        )
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     patch = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: stamp}}}}}
     _send(session, resource, live, patch, STRATEGIC_PATCH, values, "restarted")

@@ -52,7 +52,7 @@ def run(values: Values) -> int:
     if not values.words:
         raise UsageError("NAME is required for run")
     if values.restart not in RESTARTS:
-        raise UsageError(f"invalid restart policy: {values.restart}")
+        raise UsageError(f"invalid restart policy: {values.restart}, valid values are: {', '.join(RESTARTS)}")
     staying = values.attach if "attach" in values.given else values.stdin or values.tty
     if values.tty and not values.stdin:
         raise UsageError("stdin is required for containers with -t/--tty=true".replace("stdin", "-i/--stdin", 1))

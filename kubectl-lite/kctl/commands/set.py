@@ -48,8 +48,10 @@ def run(values: Values) -> int:
 def _set(session: Session, found: Found, images: dict[str, str], write: Write) -> None:
     live = targets.read(session, found)
     if not pod_spec(live):
-        kind = found.resource.kind
-        raise UsageError(f"{found.resource.label(found.name)}: kind {kind} has no pods whose image could be set")
+        name, kind = f"{found.resource.plural}/{found.name}", found.resource.kind
+        raise UsageError(
+            f"{name} the object is not a pod or does not have a pod template: *{found.resource.version}.{kind}"
+        )
     patch = _patch(live, images)
     if not patch:
         return

@@ -39,7 +39,7 @@ def run(values: Values) -> int:
     failed = False
     for found in targets.targets(session, values):
         if found.resource.kind != "Node":
-            raise UsageError(f"invalid resource type {found.resource.plural}, only node(s) is supported")
+            raise UsageError(f"invalid resource type {found.resource.singular}, only node types are supported")
         try:
             live = targets.read(session, found)
             after = changed(live.get("spec", {}).get("taints") or [], added, removed, found.name, values.overwrite)
@@ -51,7 +51,8 @@ def run(values: Values) -> int:
             print(wording(error), file=sys.stderr)
             failed = True
             continue
-        write.report(found.resource, live, "tainted" if added else "untainted")
+        done = "modified" if values.overwrite and added else "tainted" if added else "untainted"
+        write.report(found.resource, live, done)
     return 1 if failed else 0
 
 
@@ -60,7 +61,8 @@ def parsed(word: str) -> dict[str, Any]:
     pair, _, effect = word.rpartition(":")
     key, equals, value = pair.partition("=")
     if not key or effect not in EFFECTS:
-        raise UsageError(f"invalid taint spec: {word}, the effect must be one of {', '.join(EFFECTS)}")
+        wrong = f"effect: {effect}, unsupported taint effect" if key else f"spec: {word}"
+        raise UsageError(f"invalid taint {wrong}\nSee 'kctl taint -h' for help and examples")
     return {"key": key, **({"value": value} if equals and value else {}), "effect": effect}
 
 

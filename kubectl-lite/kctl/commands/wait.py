@@ -14,6 +14,7 @@ from kctl.errors import UsageError
 from kctl.flags import Flags, Values
 from kctl.session import Session
 from kctl.urls import quote
+from sampan.api_error import ApiError
 
 Holds = Callable[[dict[str, Any]], bool]
 WEEK = 7 * 86400.0
@@ -47,7 +48,9 @@ def run(values: Values) -> int:
     failed = False
     for resource, namespace, name in wanted:
         try:
-            if holds is None and goal == "delete":
+            if goal == "delete":
+                if not _is_there(session, resource, name, namespace):
+                    continue
                 until_gone(session, resource, namespace, name, "", deadline)
             else:
                 _until(session, resource, namespace, name, holds or (lambda _: True), deadline, created=holds is None)
@@ -58,6 +61,16 @@ def run(values: Values) -> int:
         met = {"delete": "deleted"}.get(goal, "condition met")
         print(resource.label(name) if values.output == "name" else f"{resource.label(name)} {met}", flush=True)
     return 1 if failed else 0
+
+
+def _is_there(session: Session, resource: ApiResource, name: str, namespace: str) -> bool:
+    try:
+        session.read(resource, name, namespace)
+    except ApiError as error:
+        if error.is_not_found:
+            return False
+        raise
+    return True
 
 
 def condition(goal: str) -> Holds:

@@ -23,7 +23,7 @@ def container_lines(
         status = statuses.get(one["name"], {})
         indent = "  " * level + extra
         yield f"{indent}{one['name']}:"
-        yield from (f"{'  ' * level}{text}" for text in _body(one, status, pod))
+        yield from _body(one, status, pod)
 
 
 def _body(one: Container, status: dict[str, Any], pod: Any) -> Iterable[str]:
@@ -43,7 +43,7 @@ def _body(one: Container, status: dict[str, Any], pod: Any) -> Iterable[str]:
         if one.get(field):
             yield f"    {name}:"
             yield from (f"      {part}" for word in one[field] for part in str(word).split("\n"))
-    if status or pod is not None:
+    if status:
         yield from _status(status)
     resources = one.get("resources") or {}
     for name, field in (("Limits", "limits"), ("Requests", "requests")):
@@ -96,8 +96,6 @@ def _state(name: str, state: dict[str, Any]) -> Iterable[str]:
         yield line(f"    {name}", "Waiting")
         if waiting.get("reason"):
             yield line("      Reason", waiting["reason"])
-        if waiting.get("message"):
-            yield line("      Message", waiting["message"])
 
 
 def probe(found: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kctl.describe.text import labels, line, notes
 
-INITIALISMS = ("ip", "uid", "cpu", "url", "api", "dns", "id")
+INITIALISMS = ("api", "url", "uid", "osb", "guid")
 HIDDEN = ("managedFields", "name", "namespace", "labels", "annotations")
 
 
@@ -57,9 +57,8 @@ def scalar(value: Any) -> str:
 
 def words(key: str) -> str:
     """`leaseDurationSeconds` as `Lease Duration Seconds`, `podIP` as `Pod IP`."""
-    if key in INITIALISMS:
-        return key.upper()
     if not re.fullmatch(r"[a-zA-Z0-9]+", key):
         return key
     parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+|[0-9]+", key)
-    return " ".join(part[:1].upper() + part[1:] for part in parts) or key
+    shown = (part.upper() if part.lower() in INITIALISMS else part[:1].upper() + part[1:] for part in parts)
+    return " ".join(shown) or key

@@ -48,13 +48,12 @@ def pod_lines(pod: dict[str, Any]) -> Iterable[str]:
     if status.get("nominatedNodeName"):
         yield line("NominatedNodeName", status["nominatedNodeName"])
     yield from _containers(pod)
-    for gates in [spec.get("readinessGates")]:
-        if gates:
-            yield from _gates(gates, status)
+    if spec.get("readinessGates"):
+        yield from _gates(spec["readinessGates"], status)
     if status.get("conditions"):
         yield "Conditions:"
         yield "  Type\tStatus"
-        yield from (f"  {one['type']}\t{one['status']} " for one in status["conditions"])
+        yield from (f"  {one['type']} \t{one['status']} " for one in status["conditions"])
     yield from volume_lines(spec.get("volumes") or (), 0, "  ")
     yield line("QoS Class", status.get("qosClass", "BestEffort"))
     yield from node_selectors(spec, 0)
@@ -84,4 +83,4 @@ def _gates(gates: Iterable[dict[str, Any]], status: dict[str, Any]) -> Iterable[
     known = {one["type"]: one["status"] for one in status.get("conditions") or ()}
     yield "Readiness Gates:"
     yield "  Type\tStatus"
-    yield from (f"  {one['conditionType']}\t{known.get(one['conditionType'], NONE)} " for one in gates)
+    yield from (f"  {one['conditionType']} \t{known.get(one['conditionType'], NONE)} " for one in gates)

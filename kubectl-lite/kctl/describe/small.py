@@ -68,6 +68,8 @@ SHOWN_ENDPOINTS = 3
 
 def _endpoints(port: Value, slices: Sequence[Value]) -> str:
     """The first few addresses behind a port."""
+    if not slices:
+        return NONE
     found = []
     for one in slices:
         for there in one.get("ports") or ():
@@ -141,10 +143,6 @@ def namespace_lines(value: Value) -> Iterable[str]:
         for one in status["conditions"]:
             stamp = time(one.get("lastTransitionTime"))
             yield f"  {one['type']}\t{one['status']}\t{stamp}\t{one.get('reason', '')}\t{one.get('message', '')}"
-    yield ""
-    yield "No resource quota."
-    yield ""
-    yield "No LimitRange resource."
 
 
 def service_account_lines(value: Value) -> Iterable[str]:
@@ -152,9 +150,9 @@ def service_account_lines(value: Value) -> Iterable[str]:
     from kctl.describe.text import many
 
     yield from head(value)
-    for name, field in (("Image pull secrets", "imagePullSecrets"), ("Mountable secrets", "secrets")):
-        yield from many(name, [one.get("name", "") for one in value.get(field) or ()])
-    yield from many("Tokens", [])
+    yield from many("Image pull secrets", [one.get("name", "") for one in value.get("imagePullSecrets") or ()])
+    if value.get("secrets"):
+        yield from many("Mountable secrets", [one.get("name", "") for one in value["secrets"]])
 
 
 def priority_class_lines(value: Value) -> Iterable[str]:

@@ -14,12 +14,12 @@ def volume_lines(volumes: Sequence[Volume], level: int, space: str = "") -> Iter
     """All volumes. A template's names stand one blank in, a pod's two."""
     indent = "  " * level
     if not volumes:
-        yield f"{indent}Volumes:{space}\t{NONE}"
+        yield f"{indent}Volumes:\t{NONE}"
         return
-    yield f"{indent}Volumes:{space}"
+    yield f"{indent}Volumes:"
     for one in volumes:
         yield f"{indent}{space or ' '}{one['name']}:"
-        yield from (f"{indent}    {name}:\t{value}" for name, value in _source(one))
+        yield from (f"    {name}:\t{value}" for name, value in _source(one))
 
 
 def _source(one: Volume) -> Iterable[tuple[str, Any]]:

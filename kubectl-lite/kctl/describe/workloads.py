@@ -56,7 +56,7 @@ def _conditions(status: Value) -> Iterable[str]:
         yield "Conditions:"
         yield "  Type\tStatus\tReason"
         yield "  ----\t------\t------"
-        yield from (f"  {one['type']}\t{one['status']}\t{one.get('reason', '')}" for one in status["conditions"])
+        yield from (f"  {one['type']} \t{one['status']}\t{one.get('reason', '')}" for one in status["conditions"])
 
 
 def _replica_sets(value: Value, sets: Sequence[Value]) -> Iterable[str]:
