@@ -1,7 +1,5 @@
 """"""
 
-from __future__ import annotations
-
 from sampan.api.base import JSON, Int32, Int64, IntOrString, KubeObject, Object, Time, field
 from sampan.api.core_v1 import PersistentVolumeClaim, PodTemplateSpec
 from sampan.api.meta_v1 import LabelSelector, ObjectMeta

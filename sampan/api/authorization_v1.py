@@ -1,7 +1,5 @@
 """"""
 
-from __future__ import annotations
-
 from sampan.api.base import KubeObject, Object, field
 from sampan.api.meta_v1 import FieldSelectorRequirement, LabelSelectorRequirement, ObjectMeta
 

@@ -1,7 +1,5 @@
 """"""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, KubeObject, Object, field
 from sampan.api.core_v1 import ObjectReference
 from sampan.api.meta_v1 import ObjectMeta

@@ -1,7 +1,5 @@
 """"""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, KubeObject, MicroTime, Object, Time, field
 from sampan.api.core_v1 import EventSource, ObjectReference
 from sampan.api.meta_v1 import ObjectMeta

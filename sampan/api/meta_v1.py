@@ -1,7 +1,5 @@
 """"""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from sampan.api.base import JSON, Int32, Int64, KubeObject, Named, Object, Time, field

@@ -1,7 +1,5 @@
 """"""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Int64, IntOrString, KubeObject, Object, Time, field
 from sampan.api.meta_v1 import Condition, DeleteOptions, LabelSelector, ObjectMeta
 from sampan.api.rules import CountOrPercent, OneOf

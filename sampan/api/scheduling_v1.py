@@ -1,7 +1,5 @@
 """"""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, KubeObject, field
 from sampan.api.meta_v1 import ObjectMeta
 from sampan.api.rules import OneOf

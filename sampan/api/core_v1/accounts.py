@@ -1,7 +1,5 @@
 """Service accounts."""
 
-from __future__ import annotations
-
 from sampan.api.base import KubeObject, field
 from sampan.api.core_v1.references import LocalObjectReference, ObjectReference
 from sampan.api.meta_v1 import ObjectMeta

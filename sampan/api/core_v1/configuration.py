@@ -1,7 +1,5 @@
 """Configuration and secrets."""
 
-from __future__ import annotations
-
 from sampan.api.base import Base64, KubeObject, field
 from sampan.api.meta_v1 import ObjectMeta
 

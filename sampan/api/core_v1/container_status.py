@@ -1,7 +1,5 @@
 """What became of a container."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Int64, Object, Quantity, Time, field
 from sampan.api.core_v1.containers import ResourceRequirements
 

@@ -1,7 +1,5 @@
 """The containers of a pod, as they are asked for."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Object, Quantity, field
 from sampan.api.core_v1.environment import EnvFromSource, EnvVar
 from sampan.api.core_v1.probes import Lifecycle, Probe

@@ -1,7 +1,5 @@
 """Environment variables, and where their values come from."""
 
-from __future__ import annotations
-
 from sampan.api.base import Object, Quantity, field
 from sampan.api.rules import ENV_NAME
 

@@ -1,7 +1,5 @@
 """Events, in the form of the core group."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, KubeObject, MicroTime, Object, Time, field
 from sampan.api.core_v1.references import ObjectReference
 from sampan.api.meta_v1 import ObjectMeta

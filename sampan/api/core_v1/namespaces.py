@@ -1,7 +1,5 @@
 """Namespaces."""
 
-from __future__ import annotations
-
 from sampan.api.base import KubeObject, Object, Time, field
 from sampan.api.meta_v1 import ObjectMeta
 

@@ -1,7 +1,5 @@
 """Nodes."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Int64, KubeObject, Object, Quantity, Time, field
 from sampan.api.core_v1.placement import Taint
 from sampan.api.meta_v1 import ObjectMeta

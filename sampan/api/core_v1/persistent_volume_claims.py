@@ -1,7 +1,5 @@
 """Claims for storage."""
 
-from __future__ import annotations
-
 from sampan.api.base import KubeObject, Object, Quantity, Time, field
 from sampan.api.core_v1.references import TypedLocalObjectReference, TypedObjectReference
 from sampan.api.meta_v1 import LabelSelector, ObjectMeta

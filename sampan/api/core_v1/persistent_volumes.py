@@ -1,7 +1,5 @@
 """Storage that outlives pods."""
 
-from __future__ import annotations
-
 from sampan.api.base import KubeObject, Object, Quantity, Time, field
 from sampan.api.core_v1.placement import NodeSelector
 from sampan.api.core_v1.plugin_volumes import (

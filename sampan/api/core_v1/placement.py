@@ -1,7 +1,5 @@
 """Which nodes a pod may, should or must run on: affinity, tolerations, spread."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Int64, Object, Time, field
 from sampan.api.meta_v1 import LabelSelector
 from sampan.api.rules import (

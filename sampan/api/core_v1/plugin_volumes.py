@@ -1,7 +1,5 @@
 """Volumes of storage systems and clouds; most are in the API for old objects only."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Object, field
 from sampan.api.core_v1.references import LocalObjectReference, ObjectReference, SecretReference
 

@@ -1,7 +1,5 @@
 """Pods and their templates."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Int64, KubeObject, Object, Quantity, field
 from sampan.api.core_v1.containers import Container, EphemeralContainer, ResourceRequirements
 from sampan.api.core_v1.placement import Affinity, Toleration, TopologySpreadConstraint

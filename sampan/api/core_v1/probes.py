@@ -1,7 +1,5 @@
 """What is asked of or done in a container: probes and lifecycle hooks."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Int64, IntOrString, Object, field
 from sampan.api.rules import NON_NEGATIVE, PORT, AtLeast, MayBeEmpty, OneOf, PortOrName, ZeroIsUnset
 

@@ -1,7 +1,5 @@
 """Limits on what a namespace may use."""
 
-from __future__ import annotations
-
 from sampan.api.base import KubeObject, Object, Quantity, field
 from sampan.api.meta_v1 import ObjectMeta
 

@@ -1,7 +1,5 @@
 """What points at another object."""
 
-from __future__ import annotations
-
 from sampan.api.base import Object, field
 
 

@@ -1,7 +1,5 @@
 """Replication controllers, which replica sets have replaced."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Int64, KubeObject, Object, Time, field
 from sampan.api.core_v1.pods import PodTemplateSpec
 from sampan.api.meta_v1 import ObjectMeta

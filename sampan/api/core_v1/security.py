@@ -1,7 +1,5 @@
 """Users, privileges and profiles of pods and containers."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int64, Object, field
 from sampan.api.rules import USER_ID, Each, MayBeEmpty, OneOf
 

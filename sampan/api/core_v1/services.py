@@ -1,7 +1,5 @@
 """Services."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, IntOrString, KubeObject, Object, field
 from sampan.api.meta_v1 import Condition, ObjectMeta
 from sampan.api.rules import CIDR, DNS_LABEL, IP, PORT, Each, Labels, OneOf, OptionalPortOrName, Range

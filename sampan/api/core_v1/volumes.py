@@ -1,7 +1,5 @@
 """The volumes of a pod."""
 
-from __future__ import annotations
-
 from sampan.api.base import Int32, Int64, Object, Quantity, field
 from sampan.api.core_v1.environment import ObjectFieldSelector, ResourceFieldSelector
 from sampan.api.core_v1.persistent_volume_claims import PersistentVolumeClaimTemplate
