@@ -179,8 +179,8 @@ def _no_errors(*_: Any) -> Iterable[FieldError]:
     return ()
 
 
-async def _no_action(*_: Any) -> None:
-    return None
+async def no_action(*_: Any) -> None:
+    """The hook of a kind that has none."""
 
 
 @dataclass(frozen=True)
@@ -217,13 +217,13 @@ class Strategy(Generic[M]):
     """Whether something besides metadata.finalizers keeps a deleted object (a namespace's spec.finalizers)."""
     ttl_seconds: Callable[[Server], int] | None = None
     """When objects expire by an etcd lease (events)."""
-    before_create: Callable[[M, Context], Awaitable[None]] = _no_action
+    before_create: Callable[[M, Context], Awaitable[None]] = no_action
     """After validation: allocate (may mutate). Not run in a dry run. after_delete undoes it if the write fails."""
-    before_update: Callable[[M, M, Context], Awaitable[None]] = _no_action
+    before_update: Callable[[M, M, Context], Awaitable[None]] = no_action
     """(new, old): likewise. If the write fails, after_update(old, new) undoes it."""
-    after_update: Callable[[M, M, Server], Awaitable[None]] = _no_action
+    after_update: Callable[[M, M, Server], Awaitable[None]] = no_action
     """(new, old): release what old had and new has not."""
-    after_delete: Callable[[M, Server], Awaitable[None]] = _no_action
+    after_delete: Callable[[M, Server], Awaitable[None]] = no_action
     """The object is gone from etcd: release. Runs once, in the server that deleted it; may be lost in a crash."""
 
 

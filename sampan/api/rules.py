@@ -352,14 +352,23 @@ def steps(model: type[Object]) -> tuple[Step, ...]:
     return tuple(found)
 
 
-Row = tuple[str, str, bool, tuple[Rule, ...], tuple[Rule, ...], type[Object] | None]
+Row = tuple[str, str, bool, bool, tuple[Rule, ...], tuple[Rule, ...], type[Object] | None]
 
 
 @cache
 def plan(model: type[Object]) -> tuple[Row, ...]:
     """The steps as rows, which the walker unpacks faster than it reads attributes."""
     return tuple(
-        (one.attribute, one.wire, one.required, one.rules, one.rules_of_absent, one.child) for one in steps(model)
+        (
+            one.attribute,
+            one.wire,
+            one.required or bool(one.rules_of_absent),
+            one.required,
+            one.rules,
+            one.rules_of_absent,
+            one.child,
+        )
+        for one in steps(model)
     )
 
 
@@ -377,9 +386,11 @@ def walk(obj: Object, path: str, report: Callable[[Iterable[FieldError]], None])
     """Check one object and what is in it."""
     prefix = f"{path}." if path else ""
     values = obj.__dict__  # pydantic's own attribute access costs more than most rules
-    for name, wire, required, rules, rules_of_absent, child in plan(type(obj)):
+    for name, wire, wanted, required, rules, rules_of_absent, child in plan(type(obj)):
         value = values[name]
-        if value is None or ((required or rules_of_absent) and (value == "" or value == [] or value == {})):
+        if value is None and not wanted:  # most fields of most objects
+            continue
+        if value is None or (wanted and (value == "" or value == [] or value == {})):
             for rule in rules_of_absent:
                 report(rule.errors(value, prefix + wire))
             if required and not rules_of_absent:
