@@ -1,4 +1,4 @@
-""""""
+"""Kinds that users define."""
 
 from __future__ import annotations
 
@@ -203,12 +203,12 @@ class CustomResourceDefinitionSpec(Object):
 class CustomResourceDefinitionCondition(Object):
     """"""
 
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    observed_generation: Int64 | None = field()
-    reason: str | None = field()
-    status: str = field("", required=True)
-    type: str = field("", required=True)
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    observed_generation: Int64 | None = field(doc="The metadata.generation that the condition was set for.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str = field("", doc="True, False or Unknown.", required=True)
+    type: str = field("", doc="What the condition is about.", required=True)
 
 
 class CustomResourceDefinitionStatus(Object):
@@ -227,8 +227,14 @@ class CustomResourceDefinition(KubeObject):
 
     API_VERSION = "apiextensions.k8s.io/v1"
     KIND = "CustomResourceDefinition"
-    api_version: str = field("apiextensions.k8s.io/v1")
-    kind: str = field("CustomResourceDefinition")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: CustomResourceDefinitionSpec = field(default_factory=lambda: CustomResourceDefinitionSpec(), required=True)
-    status: CustomResourceDefinitionStatus = field(default_factory=lambda: CustomResourceDefinitionStatus())
+    api_version: str = field("apiextensions.k8s.io/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("CustomResourceDefinition", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: CustomResourceDefinitionSpec = field(
+        doc="What is wanted.", default_factory=lambda: CustomResourceDefinitionSpec(), required=True
+    )
+    status: CustomResourceDefinitionStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: CustomResourceDefinitionStatus()
+    )

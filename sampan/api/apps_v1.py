@@ -1,4 +1,4 @@
-""""""
+"""Workloads: deployments, replica sets, daemon sets, stateful sets."""
 
 from sampan.api.base import JSON, Int32, Int64, IntOrString, KubeObject, Object, Time, field
 from sampan.api.core_v1 import PersistentVolumeClaim, PodTemplateSpec
@@ -11,9 +11,11 @@ class ControllerRevision(KubeObject):
 
     API_VERSION = "apps/v1"
     KIND = "ControllerRevision"
-    api_version: str = field("apps/v1")
-    kind: str = field("ControllerRevision")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    api_version: str = field("apps/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("ControllerRevision", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
     data: JSON = field(required=True)
     revision: Int64 | None = field()
 
@@ -45,11 +47,11 @@ class DaemonSetSpec(Object):
 class DaemonSetCondition(Object):
     """"""
 
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    reason: str | None = field()
-    status: str | None = field()
-    type: str | None = field()
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str | None = field(doc="True, False or Unknown.")
+    type: str | None = field(doc="What the condition is about.")
 
 
 class DaemonSetStatus(Object):
@@ -74,11 +76,15 @@ class DaemonSet(KubeObject):
 
     API_VERSION = "apps/v1"
     KIND = "DaemonSet"
-    api_version: str = field("apps/v1")
-    kind: str = field("DaemonSet")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: DaemonSetSpec = field(default_factory=lambda: DaemonSetSpec(), required=True)
-    status: DaemonSetStatus = field(default_factory=lambda: DaemonSetStatus())
+    api_version: str = field("apps/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("DaemonSet", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: DaemonSetSpec = field(doc="What is wanted.", default_factory=lambda: DaemonSetSpec(), required=True)
+    status: DaemonSetStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: DaemonSetStatus()
+    )
 
 
 class RollingUpdateDeployment(Object):
@@ -111,12 +117,12 @@ class DeploymentSpec(Object):
 class DeploymentCondition(Object):
     """"""
 
-    last_transition_time: Time | None = field()
-    last_update_time: Time | None = field()
-    message: str | None = field()
-    reason: str | None = field()
-    status: str | None = field()
-    type: str | None = field()
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    last_update_time: Time | None = field(doc="When the condition was last updated.")
+    message: str | None = field(doc="Details for people.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str | None = field(doc="True, False or Unknown.")
+    type: str | None = field(doc="What the condition is about.")
 
 
 class DeploymentStatus(Object):
@@ -140,11 +146,15 @@ class Deployment(KubeObject):
 
     API_VERSION = "apps/v1"
     KIND = "Deployment"
-    api_version: str = field("apps/v1")
-    kind: str = field("Deployment")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: DeploymentSpec = field(default_factory=lambda: DeploymentSpec(), required=True)
-    status: DeploymentStatus = field(default_factory=lambda: DeploymentStatus())
+    api_version: str = field("apps/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("Deployment", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: DeploymentSpec = field(doc="What is wanted.", default_factory=lambda: DeploymentSpec(), required=True)
+    status: DeploymentStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: DeploymentStatus()
+    )
 
 
 class ReplicaSetSpec(Object):
@@ -159,11 +169,11 @@ class ReplicaSetSpec(Object):
 class ReplicaSetCondition(Object):
     """"""
 
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    reason: str | None = field()
-    status: str | None = field()
-    type: str | None = field()
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str | None = field(doc="True, False or Unknown.")
+    type: str | None = field(doc="What the condition is about.")
 
 
 class ReplicaSetStatus(Object):
@@ -185,11 +195,15 @@ class ReplicaSet(KubeObject):
 
     API_VERSION = "apps/v1"
     KIND = "ReplicaSet"
-    api_version: str = field("apps/v1")
-    kind: str = field("ReplicaSet")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: ReplicaSetSpec = field(default_factory=lambda: ReplicaSetSpec(), required=True)
-    status: ReplicaSetStatus = field(default_factory=lambda: ReplicaSetStatus())
+    api_version: str = field("apps/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("ReplicaSet", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: ReplicaSetSpec = field(doc="What is wanted.", default_factory=lambda: ReplicaSetSpec(), required=True)
+    status: ReplicaSetStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: ReplicaSetStatus()
+    )
 
 
 class RollingUpdateStatefulSetStrategy(Object):
@@ -240,11 +254,11 @@ class StatefulSetSpec(Object):
 class StatefulSetCondition(Object):
     """"""
 
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    reason: str | None = field()
-    status: str | None = field()
-    type: str | None = field()
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str | None = field(doc="True, False or Unknown.")
+    type: str | None = field(doc="What the condition is about.")
 
 
 class StatefulSetStatus(Object):
@@ -269,8 +283,12 @@ class StatefulSet(KubeObject):
 
     API_VERSION = "apps/v1"
     KIND = "StatefulSet"
-    api_version: str = field("apps/v1")
-    kind: str = field("StatefulSet")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: StatefulSetSpec = field(default_factory=lambda: StatefulSetSpec(), required=True)
-    status: StatefulSetStatus = field(default_factory=lambda: StatefulSetStatus())
+    api_version: str = field("apps/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("StatefulSet", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: StatefulSetSpec = field(doc="What is wanted.", default_factory=lambda: StatefulSetSpec(), required=True)
+    status: StatefulSetStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: StatefulSetStatus()
+    )

@@ -1,4 +1,4 @@
-""""""
+"""Who somebody is: reviews of tokens and identities."""
 
 from sampan.api.base import Int64, KubeObject, Object, Time, field
 from sampan.api.meta_v1 import ObjectMeta
@@ -33,10 +33,14 @@ class SelfSubjectReview(KubeObject):
 
     API_VERSION = "authentication.k8s.io/v1"
     KIND = "SelfSubjectReview"
-    api_version: str = field("authentication.k8s.io/v1")
-    kind: str = field("SelfSubjectReview")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    status: SelfSubjectReviewStatus = field(default_factory=lambda: SelfSubjectReviewStatus())
+    api_version: str = field("authentication.k8s.io/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("SelfSubjectReview", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    status: SelfSubjectReviewStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: SelfSubjectReviewStatus()
+    )
 
 
 class TokenRequestSpec(Object):
@@ -60,11 +64,15 @@ class TokenRequest(KubeObject):
 
     API_VERSION = "authentication.k8s.io/v1"
     KIND = "TokenRequest"
-    api_version: str = field("authentication.k8s.io/v1")
-    kind: str = field("TokenRequest")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: TokenRequestSpec = field(default_factory=lambda: TokenRequestSpec())
-    status: TokenRequestStatus = field(default_factory=lambda: TokenRequestStatus())
+    api_version: str = field("authentication.k8s.io/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("TokenRequest", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: TokenRequestSpec = field(doc="What is wanted.", default_factory=lambda: TokenRequestSpec())
+    status: TokenRequestStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: TokenRequestStatus()
+    )
 
 
 class TokenReviewSpec(Object):
@@ -88,8 +96,12 @@ class TokenReview(KubeObject):
 
     API_VERSION = "authentication.k8s.io/v1"
     KIND = "TokenReview"
-    api_version: str = field("authentication.k8s.io/v1")
-    kind: str = field("TokenReview")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: TokenReviewSpec = field(default_factory=lambda: TokenReviewSpec(), required=True)
-    status: TokenReviewStatus = field(default_factory=lambda: TokenReviewStatus())
+    api_version: str = field("authentication.k8s.io/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("TokenReview", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: TokenReviewSpec = field(doc="What is wanted.", default_factory=lambda: TokenReviewSpec(), required=True)
+    status: TokenReviewStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: TokenReviewStatus()
+    )

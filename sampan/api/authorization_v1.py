@@ -1,4 +1,4 @@
-""""""
+"""Who may do what: access reviews."""
 
 from sampan.api.base import KubeObject, Object, field
 from sampan.api.meta_v1 import FieldSelectorRequirement, LabelSelectorRequirement, ObjectMeta
@@ -64,11 +64,17 @@ class LocalSubjectAccessReview(KubeObject):
 
     API_VERSION = "authorization.k8s.io/v1"
     KIND = "LocalSubjectAccessReview"
-    api_version: str = field("authorization.k8s.io/v1")
-    kind: str = field("LocalSubjectAccessReview")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: SubjectAccessReviewSpec = field(default_factory=lambda: SubjectAccessReviewSpec(), required=True)
-    status: SubjectAccessReviewStatus = field(default_factory=lambda: SubjectAccessReviewStatus())
+    api_version: str = field("authorization.k8s.io/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("LocalSubjectAccessReview", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: SubjectAccessReviewSpec = field(
+        doc="What is wanted.", default_factory=lambda: SubjectAccessReviewSpec(), required=True
+    )
+    status: SubjectAccessReviewStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: SubjectAccessReviewStatus()
+    )
 
 
 class NonResourceRule(Object):
@@ -99,11 +105,17 @@ class SelfSubjectAccessReview(KubeObject):
 
     API_VERSION = "authorization.k8s.io/v1"
     KIND = "SelfSubjectAccessReview"
-    api_version: str = field("authorization.k8s.io/v1")
-    kind: str = field("SelfSubjectAccessReview")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: SelfSubjectAccessReviewSpec = field(default_factory=lambda: SelfSubjectAccessReviewSpec(), required=True)
-    status: SubjectAccessReviewStatus = field(default_factory=lambda: SubjectAccessReviewStatus())
+    api_version: str = field("authorization.k8s.io/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("SelfSubjectAccessReview", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: SelfSubjectAccessReviewSpec = field(
+        doc="What is wanted.", default_factory=lambda: SelfSubjectAccessReviewSpec(), required=True
+    )
+    status: SubjectAccessReviewStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: SubjectAccessReviewStatus()
+    )
 
 
 class SelfSubjectRulesReviewSpec(Object):
@@ -126,11 +138,17 @@ class SelfSubjectRulesReview(KubeObject):
 
     API_VERSION = "authorization.k8s.io/v1"
     KIND = "SelfSubjectRulesReview"
-    api_version: str = field("authorization.k8s.io/v1")
-    kind: str = field("SelfSubjectRulesReview")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: SelfSubjectRulesReviewSpec = field(default_factory=lambda: SelfSubjectRulesReviewSpec(), required=True)
-    status: SubjectRulesReviewStatus = field(default_factory=lambda: SubjectRulesReviewStatus())
+    api_version: str = field("authorization.k8s.io/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("SelfSubjectRulesReview", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: SelfSubjectRulesReviewSpec = field(
+        doc="What is wanted.", default_factory=lambda: SelfSubjectRulesReviewSpec(), required=True
+    )
+    status: SubjectRulesReviewStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: SubjectRulesReviewStatus()
+    )
 
 
 class SubjectAccessReview(KubeObject):
@@ -138,8 +156,14 @@ class SubjectAccessReview(KubeObject):
 
     API_VERSION = "authorization.k8s.io/v1"
     KIND = "SubjectAccessReview"
-    api_version: str = field("authorization.k8s.io/v1")
-    kind: str = field("SubjectAccessReview")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: SubjectAccessReviewSpec = field(default_factory=lambda: SubjectAccessReviewSpec(), required=True)
-    status: SubjectAccessReviewStatus = field(default_factory=lambda: SubjectAccessReviewStatus())
+    api_version: str = field("authorization.k8s.io/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("SubjectAccessReview", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: SubjectAccessReviewSpec = field(
+        doc="What is wanted.", default_factory=lambda: SubjectAccessReviewSpec(), required=True
+    )
+    status: SubjectAccessReviewStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: SubjectAccessReviewStatus()
+    )

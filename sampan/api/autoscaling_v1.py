@@ -1,4 +1,4 @@
-""""""
+"""Scale, the window through which autoscalers see workloads."""
 
 from sampan.api.base import Int32, KubeObject, Object, field
 from sampan.api.meta_v1 import ObjectMeta
@@ -23,8 +23,12 @@ class Scale(KubeObject):
 
     API_VERSION = "autoscaling/v1"
     KIND = "Scale"
-    api_version: str = field("autoscaling/v1")
-    kind: str = field("Scale")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: ScaleSpec = field(default_factory=lambda: ScaleSpec())
-    status: ScaleStatus = field(default_factory=lambda: ScaleStatus())
+    api_version: str = field("autoscaling/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("Scale", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: ScaleSpec = field(doc="What is wanted.", default_factory=lambda: ScaleSpec())
+    status: ScaleStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: ScaleStatus()
+    )

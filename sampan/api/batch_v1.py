@@ -1,4 +1,4 @@
-""""""
+"""Jobs and cron jobs."""
 
 from sampan.api.base import Int32, Int64, KubeObject, Object, Time, field
 from sampan.api.core_v1 import ObjectReference, PodTemplateSpec
@@ -120,22 +120,26 @@ class CronJob(KubeObject):
 
     API_VERSION = "batch/v1"
     KIND = "CronJob"
-    api_version: str = field("batch/v1")
-    kind: str = field("CronJob")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: CronJobSpec = field(default_factory=lambda: CronJobSpec(), required=True)
-    status: CronJobStatus = field(default_factory=lambda: CronJobStatus())
+    api_version: str = field("batch/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("CronJob", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: CronJobSpec = field(doc="What is wanted.", default_factory=lambda: CronJobSpec(), required=True)
+    status: CronJobStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: CronJobStatus()
+    )
 
 
 class JobCondition(Object):
     """"""
 
-    last_probe_time: Time | None = field()
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    reason: str | None = field()
-    status: str = field("", required=True)
-    type: str = field("", required=True)
+    last_probe_time: Time | None = field(doc="When the condition was last checked.")
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str = field("", doc="True, False or Unknown.", required=True)
+    type: str = field("", doc="What the condition is about.", required=True)
 
 
 class UncountedTerminatedPods(Object):
@@ -166,8 +170,10 @@ class Job(KubeObject):
 
     API_VERSION = "batch/v1"
     KIND = "Job"
-    api_version: str = field("batch/v1")
-    kind: str = field("Job")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: JobSpec = field(default_factory=lambda: JobSpec())
-    status: JobStatus = field(default_factory=lambda: JobStatus())
+    api_version: str = field("batch/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("Job", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: JobSpec = field(doc="What is wanted.", default_factory=lambda: JobSpec())
+    status: JobStatus = field(doc="What was last observed; written by the system.", default_factory=lambda: JobStatus())

@@ -1,4 +1,4 @@
-""""""
+"""Disruption budgets and evictions."""
 
 from sampan.api.base import Int32, Int64, IntOrString, KubeObject, Object, Time, field
 from sampan.api.meta_v1 import Condition, DeleteOptions, LabelSelector, ObjectMeta
@@ -10,9 +10,11 @@ class Eviction(KubeObject):
 
     API_VERSION = "policy/v1"
     KIND = "Eviction"
-    api_version: str = field("policy/v1")
-    kind: str = field("Eviction")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    api_version: str = field("policy/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("Eviction", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
     delete_options: DeleteOptions | None = field()
 
 
@@ -44,8 +46,12 @@ class PodDisruptionBudget(KubeObject):
 
     API_VERSION = "policy/v1"
     KIND = "PodDisruptionBudget"
-    api_version: str = field("policy/v1")
-    kind: str = field("PodDisruptionBudget")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: PodDisruptionBudgetSpec = field(default_factory=lambda: PodDisruptionBudgetSpec())
-    status: PodDisruptionBudgetStatus = field(default_factory=lambda: PodDisruptionBudgetStatus())
+    api_version: str = field("policy/v1", doc="Group and version of this representation of the object.")
+    kind: str = field("PodDisruptionBudget", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: PodDisruptionBudgetSpec = field(doc="What is wanted.", default_factory=lambda: PodDisruptionBudgetSpec())
+    status: PodDisruptionBudgetStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: PodDisruptionBudgetStatus()
+    )

@@ -1,4 +1,4 @@
-""""""
+"""Parts of workload-aware scheduling that jobs refer to."""
 
 from sampan.api.base import Int32, Object, field
 

@@ -1,7 +1,7 @@
 """The core group, v1: a file an idea; everything is to be had from here.
 
-Annotations are types here, not text (no `from __future__ import annotations`): compiling a thousand texts cost a fifth of
-the import, and every component starts with it. So in a file what is used comes before what uses it.
+Annotations are types here, not text (no `from __future__ import annotations`): compiling a thousand texts cost a fifth
+of the import, and every component starts with it. So in a file what is used comes before what uses it.
 """
 
 from sampan.api.core_v1.accounts import (

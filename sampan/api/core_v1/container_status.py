@@ -83,7 +83,7 @@ class VolumeMountStatus(Object):
 
     mount_path: str = field("", required=True)
     name: str = field("", required=True)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     recursive_read_only: str | None = field()
     volume_status: VolumeStatus | None = field()
 

@@ -67,7 +67,7 @@ class VolumeMount(Object):
     mount_path: str = field("", required=True)
     mount_propagation: str | None = field(rules=(OneOf("Bidirectional", "HostToContainer", "None"),))
     name: str = field("", required=True)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     recursive_read_only: str | None = field(rules=(OneOf("Disabled", "Enabled", "IfPossible"),))
     sub_path: str | None = field()
     sub_path_expr: str | None = field()

@@ -72,11 +72,11 @@ class NodeCondition(Object):
     """"""
 
     last_heartbeat_time: Time | None = field()
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    reason: str | None = field()
-    status: str = field("", required=True)
-    type: str = field("", required=True)
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str = field("", doc="True, False or Unknown.", required=True)
+    type: str = field("", doc="What the condition is about.", required=True)
 
 
 class NodeConfigStatus(Object):
@@ -165,8 +165,12 @@ class Node(KubeObject):
 
     API_VERSION = "v1"
     KIND = "Node"
-    api_version: str = field("v1")
-    kind: str = field("Node")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: NodeSpec = field(default_factory=lambda: NodeSpec())
-    status: NodeStatus = field(default_factory=lambda: NodeStatus())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("Node", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: NodeSpec = field(doc="What is wanted.", default_factory=lambda: NodeSpec())
+    status: NodeStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: NodeStatus()
+    )

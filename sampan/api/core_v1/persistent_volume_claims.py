@@ -43,20 +43,20 @@ class ModifyVolumeStatus(Object):
 class PersistentVolumeClaimCondition(Object):
     """"""
 
-    last_probe_time: Time | None = field()
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    reason: str | None = field()
-    status: str = field("", required=True)
-    type: str = field("", required=True)
+    last_probe_time: Time | None = field(doc="When the condition was last checked.")
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str = field("", doc="True, False or Unknown.", required=True)
+    type: str = field("", doc="What the condition is about.", required=True)
 
 
 class VolumeHealthCondition(Object):
     """"""
 
-    message: str | None = field()
-    reason: str = field("", required=True)
-    status: str = field("", required=True)
+    message: str | None = field(doc="Details for people.")
+    reason: str = field("", doc="Why the condition last changed, as one CamelCase word.", required=True)
+    status: str = field("", doc="True, False or Unknown.", required=True)
 
 
 class VolumeHealthStatus(Object):
@@ -96,8 +96,12 @@ class PersistentVolumeClaim(KubeObject):
 
     API_VERSION = "v1"
     KIND = "PersistentVolumeClaim"
-    api_version: str = field("v1")
-    kind: str = field("PersistentVolumeClaim")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: PersistentVolumeClaimSpec = field(default_factory=lambda: PersistentVolumeClaimSpec())
-    status: PersistentVolumeClaimStatus = field(default_factory=lambda: PersistentVolumeClaimStatus())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("PersistentVolumeClaim", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: PersistentVolumeClaimSpec = field(doc="What is wanted.", default_factory=lambda: PersistentVolumeClaimSpec())
+    status: PersistentVolumeClaimStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: PersistentVolumeClaimStatus()
+    )

@@ -32,7 +32,7 @@ from sampan.api.meta_v1 import ObjectMeta
 class LocalVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     path: str = field("", required=True)
 
 
@@ -92,8 +92,12 @@ class PersistentVolume(KubeObject):
 
     API_VERSION = "v1"
     KIND = "PersistentVolume"
-    api_version: str = field("v1")
-    kind: str = field("PersistentVolume")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: PersistentVolumeSpec = field(default_factory=lambda: PersistentVolumeSpec())
-    status: PersistentVolumeStatus = field(default_factory=lambda: PersistentVolumeStatus())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("PersistentVolume", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: PersistentVolumeSpec = field(doc="What is wanted.", default_factory=lambda: PersistentVolumeSpec())
+    status: PersistentVolumeStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: PersistentVolumeStatus()
+    )

@@ -7,10 +7,10 @@ from sampan.api.core_v1.references import LocalObjectReference, ObjectReference,
 class AWSElasticBlockStoreVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     partition: Int32 | None = field()
-    read_only: bool | None = field()
-    volume_id: str = field("", required=True)
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
+    volume_id: str = field("", doc="The volume's identifier in the storage system.", required=True)
 
 
 class AzureDiskVolumeSource(Object):
@@ -19,15 +19,15 @@ class AzureDiskVolumeSource(Object):
     caching_mode: str | None = field("ReadWrite")
     disk_name: str = field("", required=True)
     disk_uri: str = field("", alias="diskURI", required=True)
-    fs_type: str | None = field("ext4")
+    fs_type: str | None = field("ext4", doc="Type of the file system to mount, such as ext4.")
     kind: str | None = field("Shared")
-    read_only: bool | None = field(False)
+    read_only: bool | None = field(False, doc="Whether it is mounted for reading only.")
 
 
 class AzureFilePersistentVolumeSource(Object):
     """"""
 
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_name: str = field("", required=True)
     secret_namespace: str | None = field()
     share_name: str = field("", required=True)
@@ -36,7 +36,7 @@ class AzureFilePersistentVolumeSource(Object):
 class AzureFileVolumeSource(Object):
     """"""
 
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_name: str = field("", required=True)
     share_name: str = field("", required=True)
 
@@ -47,11 +47,11 @@ class CSIPersistentVolumeSource(Object):
     controller_expand_secret_ref: SecretReference | None = field()
     controller_publish_secret_ref: SecretReference | None = field()
     driver: str = field("", required=True)
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     node_expand_secret_ref: SecretReference | None = field()
     node_publish_secret_ref: SecretReference | None = field()
     node_stage_secret_ref: SecretReference | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     volume_attributes: dict[str, str] = field(default_factory=dict)
     volume_handle: str = field("", required=True)
 
@@ -60,9 +60,9 @@ class CSIVolumeSource(Object):
     """"""
 
     driver: str = field("", required=True)
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     node_publish_secret_ref: LocalObjectReference | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     volume_attributes: dict[str, str] = field(default_factory=dict)
 
 
@@ -71,7 +71,7 @@ class CephFSPersistentVolumeSource(Object):
 
     monitors: list[str] = field(default_factory=list, required=True, list_type="atomic")
     path: str | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_file: str | None = field()
     secret_ref: SecretReference | None = field()
     user: str | None = field()
@@ -82,7 +82,7 @@ class CephFSVolumeSource(Object):
 
     monitors: list[str] = field(default_factory=list, required=True, list_type="atomic")
     path: str | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_file: str | None = field()
     secret_ref: LocalObjectReference | None = field()
     user: str | None = field()
@@ -91,27 +91,27 @@ class CephFSVolumeSource(Object):
 class CinderPersistentVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
-    read_only: bool | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: SecretReference | None = field()
-    volume_id: str = field("", required=True)
+    volume_id: str = field("", doc="The volume's identifier in the storage system.", required=True)
 
 
 class CinderVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
-    read_only: bool | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: LocalObjectReference | None = field()
-    volume_id: str = field("", required=True)
+    volume_id: str = field("", doc="The volume's identifier in the storage system.", required=True)
 
 
 class FCVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     lun: Int32 | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     target_wwns: list[str] = field(default_factory=list, alias="targetWWNs", list_type="atomic")
     wwids: list[str] = field(default_factory=list, list_type="atomic")
 
@@ -120,9 +120,9 @@ class FlexPersistentVolumeSource(Object):
     """"""
 
     driver: str = field("", required=True)
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     options: dict[str, str] = field(default_factory=dict)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: SecretReference | None = field()
 
 
@@ -130,9 +130,9 @@ class FlexVolumeSource(Object):
     """"""
 
     driver: str = field("", required=True)
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     options: dict[str, str] = field(default_factory=dict)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: LocalObjectReference | None = field()
 
 
@@ -146,10 +146,10 @@ class FlockerVolumeSource(Object):
 class GCEPersistentDiskVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     partition: Int32 | None = field()
     pd_name: str = field("", required=True)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
 
 
 class GitRepoVolumeSource(Object):
@@ -166,7 +166,7 @@ class GlusterfsPersistentVolumeSource(Object):
     endpoints: str = field("", required=True)
     endpoints_namespace: str | None = field()
     path: str = field("", required=True)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
 
 
 class GlusterfsVolumeSource(Object):
@@ -174,7 +174,7 @@ class GlusterfsVolumeSource(Object):
 
     endpoints: str = field("", required=True)
     path: str = field("", required=True)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
 
 
 class ISCSIPersistentVolumeSource(Object):
@@ -182,13 +182,13 @@ class ISCSIPersistentVolumeSource(Object):
 
     chap_auth_discovery: bool | None = field()
     chap_auth_session: bool | None = field()
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     initiator_name: str | None = field()
     iqn: str = field("", required=True)
     iscsi_interface: str | None = field()
     lun: Int32 = field(0, required=True)
     portals: list[str] = field(default_factory=list, list_type="atomic")
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: SecretReference | None = field()
     target_portal: str = field("", required=True)
 
@@ -198,13 +198,13 @@ class ISCSIVolumeSource(Object):
 
     chap_auth_discovery: bool | None = field()
     chap_auth_session: bool | None = field()
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     initiator_name: str | None = field()
     iqn: str = field("", required=True)
     iscsi_interface: str | None = field("default")
     lun: Int32 = field(0, required=True)
     portals: list[str] = field(default_factory=list, list_type="atomic")
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: LocalObjectReference | None = field()
     target_portal: str = field("", required=True)
 
@@ -213,30 +213,30 @@ class NFSVolumeSource(Object):
     """"""
 
     path: str = field("", required=True)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     server: str = field("", required=True)
 
 
 class PhotonPersistentDiskVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     pd_id: str = field("", required=True)
 
 
 class PortworxVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
-    read_only: bool | None = field()
-    volume_id: str = field("", required=True)
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
+    volume_id: str = field("", doc="The volume's identifier in the storage system.", required=True)
 
 
 class QuobyteVolumeSource(Object):
     """"""
 
     group: str | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     registry: str = field("", required=True)
     tenant: str | None = field()
     user: str | None = field()
@@ -246,12 +246,12 @@ class QuobyteVolumeSource(Object):
 class RBDPersistentVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     image: str = field("", required=True)
     keyring: str | None = field()
     monitors: list[str] = field(default_factory=list, required=True, list_type="atomic")
     pool: str | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: SecretReference | None = field()
     user: str | None = field()
 
@@ -259,10 +259,10 @@ class RBDPersistentVolumeSource(Object):
 class ScaleIOPersistentVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     gateway: str = field("", required=True)
     protection_domain: str | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: SecretReference = field(default_factory=lambda: SecretReference(), required=True)
     ssl_enabled: bool | None = field()
     storage_mode: str | None = field()
@@ -274,8 +274,8 @@ class ScaleIOPersistentVolumeSource(Object):
 class StorageOSPersistentVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
-    read_only: bool | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: ObjectReference | None = field()
     volume_name: str | None = field()
     volume_namespace: str | None = field()
@@ -284,7 +284,7 @@ class StorageOSPersistentVolumeSource(Object):
 class VsphereVirtualDiskVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     storage_policy_id: str | None = field()
     storage_policy_name: str | None = field()
     volume_path: str = field("", required=True)
@@ -293,12 +293,12 @@ class VsphereVirtualDiskVolumeSource(Object):
 class RBDVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
     image: str = field("", required=True)
     keyring: str | None = field("/etc/ceph/keyring")
     monitors: list[str] = field(default_factory=list, required=True, list_type="atomic")
     pool: str | None = field("rbd")
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: LocalObjectReference | None = field()
     user: str | None = field("admin")
 
@@ -306,10 +306,10 @@ class RBDVolumeSource(Object):
 class ScaleIOVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field("xfs")
+    fs_type: str | None = field("xfs", doc="Type of the file system to mount, such as ext4.")
     gateway: str = field("", required=True)
     protection_domain: str | None = field()
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: LocalObjectReference = field(default_factory=lambda: LocalObjectReference(), required=True)
     ssl_enabled: bool | None = field()
     storage_mode: str | None = field("ThinProvisioned")
@@ -321,8 +321,8 @@ class ScaleIOVolumeSource(Object):
 class StorageOSVolumeSource(Object):
     """"""
 
-    fs_type: str | None = field()
-    read_only: bool | None = field()
+    fs_type: str | None = field(doc="Type of the file system to mount, such as ext4.")
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
     secret_ref: LocalObjectReference | None = field()
     volume_name: str | None = field()
     volume_namespace: str | None = field()

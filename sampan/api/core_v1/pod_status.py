@@ -51,13 +51,13 @@ class NodeAllocatableResourceClaimStatus(Object):
 class PodCondition(Object):
     """"""
 
-    last_probe_time: Time | None = field()
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    observed_generation: Int64 | None = field()
-    reason: str | None = field()
-    status: str = field("", required=True)
-    type: str = field("", required=True)
+    last_probe_time: Time | None = field(doc="When the condition was last checked.")
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    observed_generation: Int64 | None = field(doc="The metadata.generation that the condition was set for.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str = field("", doc="True, False or Unknown.", required=True)
+    type: str = field("", doc="What the condition is about.", required=True)
 
 
 class PodExtendedResourceClaimStatus(Object):

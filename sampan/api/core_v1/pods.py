@@ -27,9 +27,11 @@ class Binding(KubeObject):
 
     API_VERSION = "v1"
     KIND = "Binding"
-    api_version: str = field("v1")
-    kind: str = field("Binding")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("Binding", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
     target: ObjectReference = field(default_factory=lambda: ObjectReference(), required=True)
 
 
@@ -189,11 +191,13 @@ class Pod(KubeObject):
 
     API_VERSION = "v1"
     KIND = "Pod"
-    api_version: str = field("v1")
-    kind: str = field("Pod")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: PodSpec = field(default_factory=lambda: PodSpec())
-    status: PodStatus = field(default_factory=lambda: PodStatus())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("Pod", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: PodSpec = field(doc="What is wanted.", default_factory=lambda: PodSpec())
+    status: PodStatus = field(doc="What was last observed; written by the system.", default_factory=lambda: PodStatus())
 
 
 class PodTemplateSpec(Object):
@@ -208,7 +212,9 @@ class PodTemplate(KubeObject):
 
     API_VERSION = "v1"
     KIND = "PodTemplate"
-    api_version: str = field("v1")
-    kind: str = field("PodTemplate")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("PodTemplate", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
     template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec())

@@ -26,10 +26,12 @@ class LimitRange(KubeObject):
 
     API_VERSION = "v1"
     KIND = "LimitRange"
-    api_version: str = field("v1")
-    kind: str = field("LimitRange")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: LimitRangeSpec = field(default_factory=lambda: LimitRangeSpec())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("LimitRange", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: LimitRangeSpec = field(doc="What is wanted.", default_factory=lambda: LimitRangeSpec())
 
 
 class ScopedResourceSelectorRequirement(Object):
@@ -66,8 +68,12 @@ class ResourceQuota(KubeObject):
 
     API_VERSION = "v1"
     KIND = "ResourceQuota"
-    api_version: str = field("v1")
-    kind: str = field("ResourceQuota")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: ResourceQuotaSpec = field(default_factory=lambda: ResourceQuotaSpec())
-    status: ResourceQuotaStatus = field(default_factory=lambda: ResourceQuotaStatus())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("ResourceQuota", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: ResourceQuotaSpec = field(doc="What is wanted.", default_factory=lambda: ResourceQuotaSpec())
+    status: ResourceQuotaStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: ResourceQuotaStatus()
+    )

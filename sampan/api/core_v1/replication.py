@@ -17,11 +17,11 @@ class ReplicationControllerSpec(Object):
 class ReplicationControllerCondition(Object):
     """"""
 
-    last_transition_time: Time | None = field()
-    message: str | None = field()
-    reason: str | None = field()
-    status: str = field("", required=True)
-    type: str = field("", required=True)
+    last_transition_time: Time | None = field(doc="When the status last changed.")
+    message: str | None = field(doc="Details for people.")
+    reason: str | None = field(doc="Why the condition last changed, as one CamelCase word.")
+    status: str = field("", doc="True, False or Unknown.", required=True)
+    type: str = field("", doc="What the condition is about.", required=True)
 
 
 class ReplicationControllerStatus(Object):
@@ -42,8 +42,12 @@ class ReplicationController(KubeObject):
 
     API_VERSION = "v1"
     KIND = "ReplicationController"
-    api_version: str = field("v1")
-    kind: str = field("ReplicationController")
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: ReplicationControllerSpec = field(default_factory=lambda: ReplicationControllerSpec())
-    status: ReplicationControllerStatus = field(default_factory=lambda: ReplicationControllerStatus())
+    api_version: str = field("v1", doc="Group and version of this representation of the object.")
+    kind: str = field("ReplicationController", doc="The kind of the object.")
+    metadata: ObjectMeta = field(
+        doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
+    )
+    spec: ReplicationControllerSpec = field(doc="What is wanted.", default_factory=lambda: ReplicationControllerSpec())
+    status: ReplicationControllerStatus = field(
+        doc="What was last observed; written by the system.", default_factory=lambda: ReplicationControllerStatus()
+    )

@@ -129,7 +129,7 @@ class PersistentVolumeClaimVolumeSource(Object):
     """"""
 
     claim_name: str = field("", required=True)
-    read_only: bool | None = field()
+    read_only: bool | None = field(doc="Whether it is mounted for reading only.")
 
 
 class PodCertificateProjection(Object):
