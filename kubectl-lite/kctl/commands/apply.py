@@ -183,7 +183,8 @@ def patch_for(
     if recorded is None and not quiet:
         print(
             f"Warning: resource {resource.plural}/{live['metadata']['name']} is missing the {LAST_APPLIED} annotation"
-            " which is required by kctl apply. The missing annotation will be patched automatically.",
+            " which is required by kctl apply. kctl apply should only be used on resources created declaratively by"
+            " either kctl create --save-config or kctl apply. The missing annotation will be patched automatically.",
             file=sys.stderr,
         )
     schema = _schema(session, resource)

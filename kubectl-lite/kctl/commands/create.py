@@ -133,7 +133,7 @@ def create(
             value = session.call("POST", resource.path(quote(session.namespace)), query, value)
         except ApiError as error:
             said = wording(error)
-            if said.startswith("Error from server") and resource.kind != "Namespace":
+            if said.startswith("Error from server") and values.command == "create" and resource.kind != "Namespace":
                 said = f"error: failed to create {resource.singular}: {error.message}"
             print(said, file=sys.stderr)
             return 1

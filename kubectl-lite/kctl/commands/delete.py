@@ -56,6 +56,8 @@ def run(values: Values) -> int:
     if not targets and not values.ignore_not_found:
         print("No resources found")
         return 0
+    if values.namespace and any(not namespace for _, namespace, _ in targets):
+        print("Warning: deleting cluster-scoped resources, not scoped to the provided namespace", file=sys.stderr)
     waiting: list[tuple[Found, str]] = []
     failed = False
     for target in targets:

@@ -42,7 +42,8 @@ def run(values: Values) -> int:
     """Forward until interrupted."""
     if len(values.words) < 2:
         raise UsageError(
-            "TYPE/NAME and list of ports are required for port-forward\nSee 'kctl port-forward -h' for help and examples"
+            "TYPE/NAME and list of ports are required for port-forward\n"
+            "See 'kctl port-forward -h' for help and examples"
         )
     session = flags.session(values)
     kind, name = split_name(values.words[0])

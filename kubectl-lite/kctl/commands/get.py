@@ -191,7 +191,7 @@ def _plain_table(value: dict[str, Any]) -> dict[str, Any]:
     """A table of what the server does not make one of: a subresource, or anything of an old server."""
     from kctl.ages import age
 
-    items = value["items"] if "items" in value else [value]
+    items = value.get("items", [value])
     metadata = [item.get("metadata") or {} for item in items]
     rows = [
         {"cells": [one.get("name"), age(one.get("creationTimestamp"))], "object": {"metadata": one}} for one in metadata

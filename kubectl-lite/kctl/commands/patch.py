@@ -56,10 +56,11 @@ def run(values: Values) -> int:
             print(wording(error), file=sys.stderr)
             failed = True
             continue
-        if before != after or write.output:
+        if write.output or (before != after and not write.pretends):
             write.report(found.resource, after, "patched")
-        else:
-            print(f"{found.resource.label(found.name)} patched (no change)", flush=True)
+        else:  # here kubectl leaves "(dry run)" out
+            done = "patched" if before != after else "patched (no change)"
+            print(f"{found.resource.label(found.name)} {done}", flush=True)
     return 1 if failed else 0
 
 

@@ -51,13 +51,22 @@ def run(values: Values) -> int:
             if values.force and not write.pretends:
                 value = _anew(session, found, value, values, query)
             elif not write.pretends:
-                value = session.call("PUT", found.path(values.subresource), query, value)
+                value = session.call("PUT", found.path(values.subresource), query, _versioned(session, found, value))
         except ApiError as error:
             print(wrapped(error, f'error when replacing "{manifest.source}"'), file=sys.stderr)
             failed = True
             continue
         write.report(resource, value, "replaced")
     return 1 if failed else 0
+
+
+def _versioned(session: Session, found: Found, value: dict[str, Any]) -> dict[str, Any]:
+    """The object with the live one's version if it has none: whatever is there is to be replaced."""
+    metadata = value["metadata"]
+    if metadata.get("resourceVersion"):
+        return value
+    live = session.get(found.path())["metadata"]
+    return value | {"metadata": metadata | {"resourceVersion": live["resourceVersion"]}}
 
 
 def _anew(
