@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from apiserver.http.response import compressed, of_error, respond
 from apiserver.kind import Answer, AnyKind, Attempt, Call, Context, Json, Subresource, User
 from apiserver.matching import Match, view
 from apiserver.negotiate import JSON, PLAIN, PROTOBUF, Form, encode, media_type, negotiate, unsupported
-from apiserver.patching import proposal
+from apiserver.patching import APPLY_PATCHES, media_type_of, proposal
 from apiserver.protobuf import bodies as protobuf_bodies
 from apiserver.registry import storage_key, storage_name, storage_path
 from apiserver.ring import Item
@@ -42,6 +42,14 @@ MOST_READING = 400
 MOST_WRITING = 200
 READING = ("get", "list")
 VALIDATIONS = ("Ignore", "Warn", "Strict")
+LONGEST_MANAGER = 128
+OPTIONS = {
+    "create": "CreateOptions",
+    "update": "UpdateOptions",
+    "patch": "PatchOptions",
+    "delete": "DeleteOptions",
+    "deletecollection": "DeleteOptions",
+}
 
 
 class Authenticator(Protocol):
@@ -119,7 +127,7 @@ class App:
         user = await self._authenticate(request)
         if user is None and not public:
             raise ApiError(401, Reason.UNAUTHORIZED, "Unauthorized")
-        if user is not None and "Impersonate-User" in request.headers:
+        if user is not None and any(name[:12].lower() == "impersonate-" for name in request.headers):
             user = impersonated(user, request)
         if user is not None and not public:
             await self._authorize(user, asked)
@@ -179,8 +187,14 @@ class Request:
         asked = self.asked
         dry_run = asked.query.get("dryRun", "")
         if dry_run not in ("", "All"):
-            error = FieldError.not_supported("dryRun", [dry_run], ("All",))
-            raise InvalidError("Options", "meta.k8s.io", "", [error])
+            raise self.wrong_option(FieldError.not_supported("dryRun", [dry_run], ("All",)))
+        manager = asked.query.get("fieldManager", "")
+        if len(manager) > LONGEST_MANAGER:
+            raise self.wrong_option(FieldError.too_long("fieldManager", LONGEST_MANAGER))
+        if not manager.isprintable():
+            raise self.wrong_option(
+                FieldError.invalid("fieldManager", manager, "should only contain printable characters")
+            )
         return self.core.context(self.user, asked.namespace, dry_run=bool(dry_run), warn=self.warnings.append)
 
     async def read(self) -> bytes:
@@ -221,9 +235,12 @@ class Request:
         """fieldValidation. Raises ApiError 422."""
         asked = self.asked.query.get("fieldValidation", "") or "Warn"
         if asked not in VALIDATIONS:
-            error = FieldError.not_supported("fieldValidation", asked, VALIDATIONS)
-            raise InvalidError("Options", "meta.k8s.io", "", [error])
+            raise self.wrong_option(FieldError.not_supported("fieldValidation", asked, VALIDATIONS))
         return asked
+
+    def wrong_option(self, error: FieldError) -> ApiError:
+        """422 for a query parameter of a write."""
+        return InvalidError(OPTIONS.get(self.asked.verb, "GetOptions"), "meta.k8s.io", "", [error])
 
     async def item(self, item: Item, code: int = 200) -> web.Response:
         """An object in the asked form."""
@@ -259,7 +276,9 @@ class Request:
 def impersonated(user: User, request: web.BaseRequest) -> User:
     """The user that an administrator wants to be taken for ("User impersonation"). Raises ApiError 403."""
     headers = request.headers
-    name = headers["Impersonate-User"]
+    name = headers.get("Impersonate-User", "")
+    if not name:
+        raise bad("groups, a uid or extra values are to be impersonated without impersonating a user")
     if "system:masters" not in user.groups:
         raise ApiError(
             403,
@@ -296,6 +315,7 @@ async def _call(request: Request, found: Subresource | None) -> web.StreamRespon
         raise not_allowed(request.http.method)
     context = request.context()
     value: Any = None
+    body: Any = None
     if not (found and found.connect) and request.http.method != "GET":
         if asked.verb == "patch":  # a patch is JSON, whichever patch its content type says it is
             value, text, complaints = loads(await request.read())
@@ -309,7 +329,7 @@ async def _call(request: Request, found: Subresource | None) -> web.StreamRespon
             if complaints and request.validation() == "Strict":
                 raise bad(f"strict decoding error: {', '.join(complaints)}")
             request.warnings.extend(complaints)
-            typed(value, model)
+            body = typed(value, model)
     call = Call(
         request.core,
         kind,
@@ -324,8 +344,9 @@ async def _call(request: Request, found: Subresource | None) -> web.StreamRespon
         context,
         request.http,
     )
-    if found is not None and found.connect:
-        attempt = Attempt("CONNECT", kind, found.name, asked.namespace, asked.name, None, None, context)
+    if found is not None and (found.connect or asked.verb == "create"):
+        operation = "CONNECT" if found.connect else "CREATE"
+        attempt = Attempt(operation, kind, found.name, asked.namespace, asked.name, body, None, context)
         await writes.admit(request.core, attempt, "mutate")
         await writes.admit(request.core, attempt, "validate")
     action = found.handler if found else kind.create
@@ -459,8 +480,10 @@ async def _patch(request: Request) -> web.StreamResponse:
     header = request.http.headers.get("Content-Type", "")
     model = SCALE if asked.subresource == "scale" else kind.resource.model
     custom = kind.parse is not None and asked.subresource != "scale"
+    if "force" in asked.query and media_type_of(header) not in APPLY_PATCHES:
+        raise request.wrong_option(FieldError.forbidden("force", "may not be specified for non-apply patch"))
     data = await request.read()
-    propose = proposal(header, data, model, custom=custom, validation=request.validation())
+    propose = proposal(header, data, model, custom=custom, validation=request.validation(), warn=context.warn)
     if asked.subresource == "scale":
         return await _scaled(request, propose)
     written: Written = await writes.update(
@@ -517,11 +540,22 @@ async def _delete_collection(request: Request) -> web.StreamResponse:
                 if not error.is_not_found:
                     raise
 
-    async with asyncio.TaskGroup() as group:
-        for item in chunk.items:
-            group.create_task(one(item))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for item in chunk.items:
+                group.create_task(one(item))
+    except* ApiError as refused:
+        raise next(_leaves(refused)) from refused
     made = tables.many(kind, lists.values(kind, chunk), chunk.metadata, PLAIN, "", core.clock.now())
     return await request.plain(made)
+
+
+def _leaves(group: BaseExceptionGroup[ApiError]) -> Iterator[ApiError]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
 
 
 __all__ = ["App", "storage_key", "unsupported"]

@@ -8,6 +8,7 @@ Elsewhere: the rules that values must keep (sampan.api.rules, kinds/), custom re
 from __future__ import annotations
 
 import json
+import math
 import re
 import types
 import typing
@@ -231,26 +232,38 @@ def from_yaml(data: bytes) -> tuple[Any, list[str]]:
     loader = _Yaml(data)
     loader.doubled = []
     try:
-        value = loader.get_single_data_of_first()
-    except yaml.YAMLError as error:
-        raise bad(f"error converting YAML to JSON: yaml: {' '.join(str(error).split())}") from error
+        value = _as_json(loader.get_single_data_of_first(), [MOST_NODES])
+    except RecursionError as error:
+        raise bad("error converting YAML to JSON: yaml: the document is nested too deeply, or in itself") from error
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, ArithmeticError) as error:
+        raise bad(f"error converting YAML to JSON: yaml: {' '.join(str(error).split())[:1000]}") from error
     finally:
         loader.dispose()
-    _limit(value, [MOST_NODES])
     complaints = ["yaml: unmarshal errors:\n  " + "\n  ".join(loader.doubled)] if loader.doubled else []
     return value, complaints
 
 
-def _limit(value: Any, left: list[int]) -> None:
+def _as_json(value: Any, left: list[int]) -> Any:
+    """The value as JSON can hold it, made in place. Raises ValueError for what JSON cannot say, or too much of it."""
     left[0] -= 1
     if left[0] < 0:
-        raise bad(f"error converting YAML to JSON: yaml: document has more than {MOST_NODES} nodes (aliases count)")
+        raise ValueError(f"document has more than {MOST_NODES} nodes (aliases count)")
     if isinstance(value, dict):
-        for inner in value.values():
-            _limit(inner, left)
+        for key, inner in value.items():
+            value[key] = _as_json(inner, left)
     elif isinstance(value, list):
-        for inner in value:
-            _limit(inner, left)
+        for index, inner in enumerate(value):
+            value[index] = _as_json(inner, left)
+    elif isinstance(value, bytes):
+        return value.decode()
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"json: unsupported value: {value}")
+    elif isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else float(value)
+    elif not (value is None or isinstance(value, str)):
+        raise ValueError(f"json: unsupported type: {type(value).__name__}")
+    return value
 
 
 def bad(message: str) -> ApiError:

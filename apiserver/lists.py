@@ -25,6 +25,7 @@ from apiserver.storage import PREFIX, Compacted
 from sampan.errors import ApiError, FieldError, InvalidError, Reason
 
 WAIT_SECONDS = 3.0
+MOST_DIGITS = 18
 TOO_OLD = "The resourceVersion for the provided list is too old."
 CONTINUE_TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
@@ -54,6 +55,10 @@ class Options:
             query.get("resourceVersion", ""),
             query.get("resourceVersionMatch", ""),
         )
+        whole(query, "timeoutSeconds")
+        if "sendInitialEvents" in query:
+            error = FieldError.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+            raise InvalidError("ListOptions", "meta.k8s.io", "", [error])
         if made.match:
             made._check_match()
         if made.token and made.version not in ("", "0"):
@@ -80,15 +85,17 @@ def whole(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, "")
     if not text:
         return 0
-    try:
-        return int(text)
-    except ValueError:
-        raise bad(f'strconv.ParseInt: parsing "{text}": invalid syntax in query parameter {name}') from None
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()):
+        raise bad(f'strconv.ParseInt: parsing "{text}": invalid syntax in query parameter {name}')
+    if len(digits) > MOST_DIGITS:
+        raise bad(f'strconv.ParseInt: parsing "{text}": value out of range in query parameter {name}')
+    return int(text)
 
 
 def parse_version(text: str) -> int:
     """A resourceVersion as a number. Raises ApiError 400."""
-    if text.isdecimal() and len(text) < 20:
+    if text.isascii() and text.isdecimal() and len(text) < 20:
         return int(text)
     raise bad(f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
 
@@ -102,9 +109,10 @@ def read_token(text: str) -> tuple[int, str]:
     """(revision, path after which the chunk begins). Raises ApiError 400."""
     try:
         value = orjson.loads(base64.urlsafe_b64decode(text.encode()))
-        if value["v"] != "sampan/1":
+        revision = value["rv"]
+        if value["v"] != "sampan/1" or type(revision) is not int or not ANY <= revision < 2**63:
             raise ValueError(value["v"])
-        return int(value["rv"]), str(value["after"])
+        return revision, str(value["after"])
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise bad("continue key is not valid: it was made by another server or altered") from error
 

@@ -20,6 +20,7 @@ LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """What generated names end in: no vowels, nothing that looks like another."""
 SUFFIX = 5
 LONGEST = 63
+STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 RULES: Mapping[NameRule, names.Rule] = {
     NameRule.SUBDOMAIN: names.dns_subdomain,
     NameRule.LABEL: names.dns_label,
@@ -83,6 +84,9 @@ def check(kind: AnyKind, meta: ObjectMeta) -> Iterator[FieldError]:
     for index, finalizer in enumerate(meta.finalizers):
         path = f"metadata.finalizers[{index}]"
         complaints = names.qualified_name(finalizer)
+        core = kind.parse is None and kind.resource.group != "apiextensions.k8s.io"
+        if not complaints and core and "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
+            complaints = ["name is neither a standard finalizer name nor is it fully qualified"]
         for complaint in complaints:
             yield FieldError.invalid(path, finalizer, complaint)
     if {"orphan", "foregroundDeletion"} <= set(meta.finalizers):

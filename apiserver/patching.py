@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from apiserver.decode import bad, loads
+from apiserver.decode import bad, doubled, loads, strict_error
 from apiserver.kind import Json
 from apiserver.negotiate import unsupported
 from sampan.api.base import Object
@@ -25,9 +25,22 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCHES = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
 
-def proposal(header: str, data: bytes, model: type[Object], *, custom: bool, validation: str) -> Callable[[Json], Json]:
-    """Read a patch. Raises ApiError 400 or 415; the function raises ApiError 400 or 422."""
-    media = header.partition(";")[0].strip().lower()
+def media_type_of(header: str) -> str:
+    """The media type of a patch, without parameters."""
+    return header.partition(";")[0].strip().lower()
+
+
+def proposal(
+    header: str,
+    data: bytes,
+    model: type[Object],
+    *,
+    custom: bool,
+    validation: str,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Callable[[Json], Json]:
+    """Read a patch. Raises ApiError 400, 413 or 415; the function raises ApiError 400 or 422."""
+    media = media_type_of(header)
     accepted = (JSON_PATCH, MERGE_PATCH) if custom else (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
     if media in APPLY_PATCHES:
         raise ApiError(
@@ -42,8 +55,20 @@ def proposal(header: str, data: bytes, model: type[Object], *, custom: bool, val
     if media == JSON_PATCH:
         if not isinstance(patch, list):
             raise bad("error decoding patch: a JSON patch is a list of operations")
+        if len(patch) > json_patch.MOST_OPERATIONS:
+            raise ApiError(
+                413,
+                Reason.TOO_LARGE,
+                "Request entity too large: The allowed maximum operations in a JSON patch is "
+                f"{json_patch.MOST_OPERATIONS}, got {len(patch)}",
+            )
     elif not isinstance(patch, dict):
         raise bad("error decoding patch: the patch is no object")
+    elif validation != "Ignore" and (twice := [f'duplicate field "{path}"' for path in doubled(data)]):
+        if validation == "Strict":
+            raise undecodable(data, strict_error(twice))
+        for complaint in twice:
+            warn(complaint)
 
     def propose(old: Json) -> Json:
         try:

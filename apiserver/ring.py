@@ -25,9 +25,12 @@ BATCH_BYTES = 256 * 1024
 
 
 def splice(value: bytes, revision: int) -> bytes:
-    """Put metadata.resourceVersion into a stored object. Ours begin with kind, apiVersion and a non-empty metadata."""
+    """Put metadata.resourceVersion into a stored object; 0 is none.
+
+    Ours begin with kind, apiVersion and a non-empty metadata.
+    """
     at = value.find(b'"metadata":{')
-    if at < 0:
+    if at < 0 or not revision:
         return value
     at += 12
     return b'%b"resourceVersion":"%d",%b' % (value[:at], revision, value[at:])

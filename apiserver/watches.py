@@ -16,7 +16,6 @@ import orjson
 from aiohttp import web
 
 from apiserver import metrics
-from apiserver.decode import bad
 from apiserver.http.request import Asked, truth
 from apiserver.kind import AnyKind
 from apiserver.lists import not_older, parse_version, whole
@@ -110,8 +109,6 @@ async def watch(
     bookmarks = truth(query.get("allowWatchBookmarks", ""))
     if form.media != JSON:
         raise ApiError(406, Reason.NOT_ACCEPTABLE, "only application/json is served to watches")
-    if query.get("limit") or query.get("continue"):
-        raise bad("limit and continue are no options of a watch")
     _check_initial(initial, query.get("resourceVersionMatch", ""), bookmarks)
     lens = Lens(core, kind, match, form, query.get("includeObject", "Metadata"))
     seconds = whole(query, "timeoutSeconds") or random.randint(LONGEST_SECONDS // 2, LONGEST_SECONDS)

@@ -46,10 +46,12 @@ def understand(method: str, target: str) -> Asked:
     if "%" in raw:
         parts = [unquote(part) for part in parts]
     asked = Asked(method.lower(), raw, query)
-    if parts[0] == "api" and len(parts) >= 3:
+    if "" in parts[:-1]:
+        return asked
+    if parts[:1] == ["api"] and len(parts) >= 3:
         version, parts = parts[1], parts[2:]
         group = ""
-    elif parts[0] == "apis" and len(parts) >= 4:
+    elif parts[:1] == ["apis"] and len(parts) >= 4:
         group, version, parts = parts[1], parts[2], parts[3:]
     else:
         return asked

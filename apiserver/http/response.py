@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Sequence
+from itertools import islice
 
 from aiohttp import web
 
@@ -12,6 +13,10 @@ from apiserver.negotiate import JSON, encode
 from sampan.errors import ApiError
 
 COMPRESS_FROM = 128 * 1024
+MOST_WARNINGS = 50
+WARNING_LETTERS = 4096
+"""Of all warnings of an answer together. What comes after that is left out: clients limit headers."""
+LONGEST_WARNING = 1024
 BASE = {"Cache-Control": "no-cache, private"}
 
 
@@ -25,8 +30,13 @@ def quoted(text: str) -> str:
 def respond(data: bytes, code: int = 200, media: str = JSON, warnings: Sequence[str] = ()) -> web.Response:
     """A whole answer."""
     response = web.Response(body=data, status=code, content_type=media, headers=BASE)
-    for text in dict.fromkeys(warnings):
-        response.headers.add("Warning", quoted(text))
+    left = WARNING_LETTERS
+    for text in islice(dict.fromkeys(warnings), MOST_WARNINGS):
+        header = quoted(text if len(text) <= LONGEST_WARNING else text[: LONGEST_WARNING - 3] + "...")
+        left -= len(header)
+        if left < 0:
+            break
+        response.headers.add("Warning", header)
     return response
 
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from apiserver.kind import AGE, NAME, Answer, Call, Column, Context, Json, Kind, NameRule, Strategy, Subresource
+from apiserver.kind import (
+    AGE,
+    NAME,
+    STORED_VERBS,
+    Answer,
+    Call,
+    Column,
+    Context,
+    Json,
+    Kind,
+    NameRule,
+    Strategy,
+    Subresource,
+)
 from apiserver.kinds.cells import text
 from apiserver.statuses import conflict
 from sampan.api.core_v1 import Namespace
@@ -84,5 +97,6 @@ NAMESPACE = Kind(
         delete_returns_object=True,
     ),
     status=True,
+    verbs=tuple(verb for verb in STORED_VERBS if verb != "deletecollection"),
     subresources=(Subresource("finalize", ("update",), finalize, body_kind="Namespace", model=Namespace),),
 )

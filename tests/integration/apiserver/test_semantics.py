@@ -1,0 +1,140 @@
+"""Corners of the API's semantics that clients lean on, each as upstream's server has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+JSON_PATCH = {"Content-Type": "application/json-patch+json"}
+MERGE = {"Content-Type": "application/merge-patch+json"}
+STRATEGIC = {"Content-Type": "application/strategic-merge-patch+json"}
+
+
+async def test_namespaces_are_not_deleted_as_a_collection(api: Any) -> None:
+    status, body, _ = await api.ask("DELETE", "/api/v1/namespaces?labelSelector=a%3Db")
+    assert (status, body["reason"]) == (405, "MethodNotAllowed")
+    _, resources, _ = await api.ask("GET", "/api/v1")
+    verbs = next(one["verbs"] for one in resources["resources"] if one["name"] == "namespaces")
+    assert verbs == ["create", "delete", "get", "list", "patch", "update", "watch"]
+
+
+async def test_one_object_that_may_not_go_says_why_its_collection_stays(api: Any) -> None:
+    nodes = "/api/v1/nodes"
+    await api.ask("POST", nodes, {"metadata": {"name": "stays"}})
+    headers = {"Impersonate-User": "system:node:other", "Impersonate-Group": "system:nodes"}
+    status, body, _ = await api.ask("DELETE", nodes, headers=headers)
+    await api.ask("DELETE", f"{nodes}/stays")
+    assert (status, body["reason"]) == (403, "Forbidden")
+
+
+async def test_a_watch_may_carry_a_limit(api: Any, maps: str) -> None:
+    status, _, _ = await api.ask("GET", f"{maps}?watch=true&limit=5&timeoutSeconds=1")
+    assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("sendInitialEvents=true", "sendInitialEvents"),
+        ("sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=1", "sendInitialEvents"),
+    ],
+)
+async def test_only_a_watch_sends_initial_events(api: Any, maps: str, query: str, field: str) -> None:
+    status, body, _ = await api.ask("GET", f"{maps}?{query}")
+    assert status == 422
+    assert body["details"]["causes"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "kind", "field"),
+    [
+        ("POST", "", "dryRun=some", "CreateOptions", "dryRun"),
+        ("POST", "", "fieldValidation=some", "CreateOptions", "fieldValidation"),
+        ("POST", "", "fieldManager=" + "x" * 129, "CreateOptions", "fieldManager"),
+        ("POST", "", "fieldManager=%01", "CreateOptions", "fieldManager"),
+        ("PUT", "/a", "dryRun=some", "UpdateOptions", "dryRun"),
+        ("PUT", "/a", "fieldManager=" + "x" * 129, "UpdateOptions", "fieldManager"),
+        ("PATCH", "/a", "dryRun=some", "PatchOptions", "dryRun"),
+        ("PATCH", "/a", "force=true", "PatchOptions", "force"),
+        ("DELETE", "/a", "dryRun=some", "DeleteOptions", "dryRun"),
+    ],
+)
+async def test_options_are_checked(
+    api: Any, maps: str, method: str, path: str, query: str, kind: str, field: str
+) -> None:
+    headers = MERGE if method == "PATCH" else {}
+    await api.ask("POST", maps, {"metadata": {"name": "a"}})
+    status, body, _ = await api.ask(method, f"{maps}{path}?{query}", {"metadata": {"name": "a"}}, headers=headers)
+    if method == "DELETE":
+        status, body, _ = await api.ask(method, f"{maps}{path}?{query}")
+    assert status == 422, body
+    assert body["message"].startswith(f'{kind}.meta.k8s.io "" is invalid: {field}: ')
+
+
+async def test_a_dry_run_has_no_resource_version_yet(api: Any, maps: str) -> None:
+    _, made, _ = await api.ask("POST", f"{maps}?dryRun=All", {"metadata": {"name": "a"}})
+    assert "resourceVersion" not in made["metadata"]
+
+
+async def test_too_many_operations_are_413(api: Any, maps: str) -> None:
+    await api.ask("POST", maps, {"metadata": {"name": "a"}})
+    operations = [{"op": "add", "path": "/data", "value": {}}] * 10_001
+    status, body, _ = await api.ask("PATCH", f"{maps}/a", operations, headers=JSON_PATCH)
+    assert (status, body["reason"]) == (413, "RequestEntityTooLarge")
+
+
+@pytest.mark.parametrize("headers", [MERGE, STRATEGIC])
+async def test_doubled_fields_of_a_patch_are_noticed(api: Any, maps: str, headers: dict[str, str]) -> None:
+    await api.ask("POST", maps, {"metadata": {"name": "a"}})
+    text = b'{"data":{"x":"1","x":"2"}}'
+    status, body, _ = await api.ask("PATCH", f"{maps}/a?fieldValidation=Strict", text, headers=headers)
+    assert status in (400, 422)
+    assert 'duplicate field "data.x"' in body["message"]
+    status, _, answered = await api.ask("PATCH", f"{maps}/a", text, headers=headers)
+    assert status == 200
+    assert answered.getall("Warning") == ['299 - "duplicate field \\"data.x\\""']
+
+
+async def test_finalizers_of_built_in_kinds_have_a_domain(api: Any, maps: str) -> None:
+    status, body, _ = await api.ask("POST", maps, {"metadata": {"name": "a", "finalizers": ["mine"]}})
+    assert status == 422
+    assert "name is neither a standard finalizer name nor is it fully qualified" in body["message"]
+    status, _, _ = await api.ask("POST", maps, {"metadata": {"name": "a", "finalizers": ["orphan", "a.b/c"]}})
+    assert status == 201
+
+
+async def test_impersonating_groups_without_a_user_is_refused(api: Any) -> None:
+    status, body, _ = await api.ask("GET", "/api/v1/pods", headers={"Impersonate-Group": "x"})
+    assert status == 400
+    assert "without impersonating a user" in body["message"]
+
+
+async def test_a_node_gets_tokens_for_its_own_pods_only(api: Any) -> None:
+    namespace = await api.new_namespace()
+    here = f"/api/v1/namespaces/{namespace}"
+    await api.ask("POST", f"{here}/serviceaccounts", {"metadata": {"name": "default"}})
+    uids = {}
+    for name, node in (("mine", "n1"), ("other", "n2")):
+        spec = {"nodeName": node, "containers": [{"name": "c", "image": "i"}]}
+        _, made, _ = await api.ask("POST", f"{here}/pods", {"metadata": {"name": name}, "spec": spec})
+        uids[name] = made["metadata"]["uid"]
+    node_n1 = {"Impersonate-User": "system:node:n1", "Impersonate-Group": "system:nodes"}
+
+    async def token(bound: Any) -> int:
+        body = {"spec": {"boundObjectRef": bound} if bound else {}}
+        status, _, _ = await api.ask("POST", f"{here}/serviceaccounts/default/token", body, headers=node_n1)
+        return int(status)
+
+    pod = {"kind": "Pod", "apiVersion": "v1"}
+    assert await token(None) == 403
+    assert await token(pod | {"name": "other", "uid": uids["other"]}) == 403
+    assert await token(pod | {"name": "mine"}) == 403
+    assert await token(pod | {"name": "mine", "uid": uids["mine"]}) == 201
+
+
+async def test_a_patch_of_json_is_read_as_strictly_as_any_body(api: Any, maps: str) -> None:
+    await api.ask("POST", maps, {"metadata": {"name": "a"}})
+    status, body, _ = await api.ask("PATCH", f"{maps}/a", orjson.dumps({"data": 5}), headers=MERGE)
+    assert (status, body["details"]["causes"][0]["field"]) == (422, "patch")
