@@ -15,20 +15,21 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from apiserver import lists, metrics, tables, writes
+from apiserver.apply import verb as applying
 from apiserver.core import Core
 from apiserver.decode import bad, clean, loads, typed
 from apiserver.deletion import delete, read_options
 from apiserver.http.connection import Connection
-from apiserver.http.request import Asked, understand
+from apiserver.http.request import Asked, truth, understand
 from apiserver.http.response import compressed, of_error, respond
 from apiserver.kind import Answer, AnyKind, Attempt, Call, Context, Json, Subresource, User
 from apiserver.matching import Match, view
 from apiserver.negotiate import JSON, PLAIN, PROTOBUF, Form, encode, media_type, negotiate, unsupported
-from apiserver.patching import APPLY_PATCHES, media_type_of, proposal
+from apiserver.patching import APPLY_PATCH, media_type_of, proposal
 from apiserver.protobuf import bodies as protobuf_bodies
 from apiserver.registry import storage_key, storage_name, storage_path
 from apiserver.ring import Item
-from apiserver.scale import SCALE, read_scale, scale_change, to_scale
+from apiserver.scale import SCALE, applied_scale, read_scale, scale_change, to_scale
 from apiserver.statuses import no_such_path, not_allowed, not_found
 from apiserver.watches import watch
 from apiserver.writes import Body, Written
@@ -164,14 +165,17 @@ class App:
             raise no_such_path() if kind.stored else not_allowed(request.method)
         if not kind.resource.namespaced and asked.namespace:
             raise no_such_path()
-        return await self._verbs[asked.verb](Request(self.core, kind, asked, user, request))
+        return await self._verbs[asked.verb](Request(self.core, kind, asked, user, request, self._authorize))
 
 
 class Request:
     """What a verb works with."""
 
-    def __init__(self, core: Core, kind: AnyKind, asked: Asked, user: User, http: web.BaseRequest) -> None:
+    def __init__(
+        self, core: Core, kind: AnyKind, asked: Asked, user: User, http: web.BaseRequest, authorize: Authorizer
+    ) -> None:
         self.core, self.kind, self.asked, self.user, self.http = core, kind, asked, user, http
+        self._authorize = authorize
         self.warnings: list[str] = []
         accept = http.headers.get("Accept", "")
         self.form: Form = PLAIN if accept in ("", "*/*", JSON) else negotiate(accept)
@@ -195,7 +199,14 @@ class Request:
             raise self.wrong_option(
                 FieldError.invalid("fieldManager", manager, "should only contain printable characters")
             )
-        return self.core.context(self.user, asked.namespace, dry_run=bool(dry_run), warn=self.warnings.append)
+        return self.core.context(
+            self.user,
+            asked.namespace,
+            dry_run=bool(dry_run),
+            warn=self.warnings.append,
+            manager=manager,
+            agent=self.http.headers.get("User-Agent", ""),
+        )
 
     async def read(self) -> bytes:
         """The body. Raises ApiError 413."""
@@ -262,6 +273,14 @@ class Request:
         if found is None:
             raise no_such_path()
         return found
+
+    async def may_create(self) -> None:
+        """Raises ApiError 403 if the user may not create what the request names."""
+        await self._authorize(self.user, replace(self.asked, verb="create"))
+
+    def current_value(self) -> Json:
+        """The object's value as the kind serves it. Raises ApiError 404."""
+        return view(self.kind, self.current()).value
 
     def current(self) -> Item:
         """The object as the cache has it. Raises ApiError 404."""
@@ -478,10 +497,12 @@ async def _patch(request: Request) -> web.StreamResponse:
         raise not_allowed("PATCH")
     context = request.context()
     header = request.http.headers.get("Content-Type", "")
+    if media_type_of(header) == APPLY_PATCH:
+        return await _apply(request, context)
+    if "force" in asked.query:
+        raise request.wrong_option(FieldError.forbidden("force", "may not be specified for non-apply patch"))
     model = SCALE if asked.subresource == "scale" else kind.resource.model
     custom = kind.parse is not None and asked.subresource != "scale"
-    if "force" in asked.query and media_type_of(header) not in APPLY_PATCHES:
-        raise request.wrong_option(FieldError.forbidden("force", "may not be specified for non-apply patch"))
     data = await request.read()
     propose = proposal(header, data, model, custom=custom, validation=request.validation(), warn=context.warn)
     if asked.subresource == "scale":
@@ -498,6 +519,26 @@ async def _patch(request: Request) -> web.StreamResponse:
         retries=writes.PATCH_ATTEMPTS,
     )
     return await request.item(written.item)
+
+
+async def _apply(request: Request, context: Context) -> web.StreamResponse:
+    """Server-side apply."""
+    kind, asked = request.kind, request.asked
+    validation = request.validation()
+    if not context.manager:
+        raise request.wrong_option(FieldError.required("fieldManager", "is required for apply patch"))
+    value = applying.read(await request.read(), validation, context.warn)
+    where = kind.scale if asked.subresource == "scale" else None
+    if where is not None:
+        value = applied_scale(where, request.current_value(), value, kind.resource)
+    wanted = applying.configuration(kind, asked.namespace, asked.name, asked.subresource, value, context.manager)
+    wanted = replace(wanted, force=truth(asked.query.get("force", "")))
+    written = await applying.write_applied(
+        request.core, kind, asked.namespace, asked.name, wanted, context, request.may_create
+    )
+    if where is not None:
+        return await request.plain(to_scale(where, view(kind, written.item).value))
+    return await request.item(written.item, 201 if written.created else 200)
 
 
 async def _delete(request: Request) -> web.StreamResponse:

@@ -100,9 +100,11 @@ class Core:
         *,
         dry_run: bool = False,
         warn: Callable[[str], None] = lambda _: None,
+        manager: str = "",
+        agent: str = "",
     ) -> Context:
         """What a strategy is told besides the object."""
-        return Context(self, user or SELF, namespace, self._clock.now(), dry_run, warn)
+        return Context(self, user or SELF, namespace, self._clock.now(), dry_run, warn, manager, agent)
 
     def peek(self, resource: Resource[Any], namespace: str, name: str) -> Json | None:
         """The object as the cache has it now."""

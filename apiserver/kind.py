@@ -160,6 +160,10 @@ class Context:
     dry_run: bool = False
     warn: Callable[[str], None] = lambda text: None
     """Adds a `Warning: 299` header to the answer."""
+    manager: str = ""
+    """fieldManager, if the request names one."""
+    agent: str = ""
+    """The request's User-Agent."""
 
 
 class NameRule(StrEnum):

@@ -1,6 +1,6 @@
 """PATCH bodies: which patch a content type means, and the function from old to new that it makes.
 
-Elsewhere: the patches themselves (sampan.patches).
+Elsewhere: the patches themselves (sampan.patches); server-side apply (apply/verb.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sampan.patches.values import PatchError
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCHES = ("application/apply-patch+yaml", "application/apply-patch+cbor")
+APPLY_PATCH = "application/apply-patch+yaml"
 
 
 def media_type_of(header: str) -> str:
@@ -42,15 +42,8 @@ def proposal(
     """Read a patch. Raises ApiError 400, 413 or 415; the function raises ApiError 400 or 422."""
     media = media_type_of(header)
     accepted = (JSON_PATCH, MERGE_PATCH) if custom else (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
-    if media in APPLY_PATCHES:
-        raise ApiError(
-            415,
-            Reason.UNSUPPORTED_MEDIA_TYPE,
-            "server-side apply is not there yet: apply without --server-side; accepted media types include: "
-            + ", ".join(accepted),
-        )
     if media not in accepted:
-        raise unsupported(", ".join(accepted))
+        raise unsupported(", ".join((*accepted, APPLY_PATCH)))
     patch, _, _ = loads(data)
     if media == JSON_PATCH:
         if not isinstance(patch, list):

@@ -13,6 +13,7 @@ from apiserver.writes import Body
 from sampan.api import autoscaling_v1
 from sampan.api.meta_v1 import LabelSelector
 from sampan.errors import FieldError, InvalidError
+from sampan.resource import Resource
 from sampan.selectors import of_object
 
 SCALE = autoscaling_v1.Scale
@@ -82,4 +83,22 @@ def scale_change(where: Scale, old: Json, scale: Json) -> Json:
     return new
 
 
-__all__ = ["SCALE", "read_scale", "scale_change", "to_scale"]
+def applied_scale(where: Scale, old: Json, scale: Json, resource: Resource[Any]) -> Json:
+    """An applied Scale as a configuration of the object behind it. Raises ApiError 400, 422."""
+    if (scale.get("apiVersion"), scale.get("kind")) != ("autoscaling/v1", "Scale"):
+        raise bad(
+            "expected input object type to be autoscaling/v1, Kind=Scale, but "
+            f"{scale.get('apiVersion') or ''}, Kind={scale.get('kind') or ''}"
+        )
+    read_scale(Body(scale, validation="Strict"))
+    scale_change(where, old, scale)
+    value: Json = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": scale.get("metadata") or {}}
+    if "replicas" in (scale.get("spec") or {}):
+        place = value
+        for key in where.spec_replicas[:-1]:
+            place = place.setdefault(key, {})
+        place[where.spec_replicas[-1]] = scale["spec"]["replicas"]
+    return value
+
+
+__all__ = ["SCALE", "applied_scale", "read_scale", "scale_change", "to_scale"]

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from apiserver import decode, metadata
+from apiserver.apply import tracking
+from apiserver.apply.managers import Manager
 from apiserver.kind import AnyKind, Attempt, Context, Json, no_action
 from apiserver.matching import value_of
 from apiserver.registry import storage_key, storage_name, storage_path
@@ -57,6 +59,8 @@ class Body:
     """fieldValidation: Strict, Warn or Ignore."""
     patch: str = ""
     """The patch that leads to the value, if one does: what cannot be decoded then is 422, and this is its cause."""
+    applies: Manager | None = None
+    """Who applies, if somebody does: the value's managedFields are settled already."""
 
 
 def check_version(kind: AnyKind, value: Json) -> None:
@@ -159,7 +163,7 @@ async def create(core: Core, kind: AnyKind, namespace: str, body: Body, context:
     prefix = meta.generate_name if not meta.name else None
     for left in reversed(range(NAME_ATTEMPTS if prefix else 1)):
         try:
-            return await _create(core, kind, namespace, obj, context)
+            return await _create(core, kind, namespace, obj, context, body.applies)
         except ApiError as error:
             if not (error.is_already_exists and left):
                 raise
@@ -168,8 +172,11 @@ async def create(core: Core, kind: AnyKind, namespace: str, body: Body, context:
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _create(core: Core, kind: AnyKind, namespace: str, obj: Any, context: Context) -> Written:
+async def _create(
+    core: Core, kind: AnyKind, namespace: str, obj: Any, context: Context, applies: Manager | None
+) -> Written:
     resource, strategy = kind.resource, kind.strategy
+    managed = obj.metadata.managed_fields
     metadata.begin(obj.metadata, namespace if resource.namespaced else "", context.now)
     name: str = obj.metadata.name or ""
     if strategy.tracks_generation:
@@ -182,6 +189,10 @@ async def _create(core: Core, kind: AnyKind, namespace: str, obj: Any, context: 
     strategy.prepare_create(obj, context)
     refuse(kind, name, chain(metadata.check(kind, obj.metadata), rules(obj), strategy.validate(obj)))
     await admit(core, attempt, "validate")
+    if applies is not None:
+        obj.metadata.managed_fields = tracking.stamped(managed, applies, context.now)
+    elif managed:
+        obj.metadata.managed_fields = tracking.settled(kind, None, obj, managed, "", context)
     key = storage_key(kind.storage, namespace, name)
     path = storage_path(kind.storage, namespace, name)
     if context.dry_run:
@@ -299,6 +310,8 @@ async def _update(
     proposed = propose(old_value)
     new = parse(kind, replace(body or Body({}), value=proposed), context.warn)
     meta, old = new.metadata, load(kind, current)
+    applies = body.applies if body is not None else None
+    managed = meta.managed_fields
     _check_identity(kind, namespace, name, meta, old.metadata, current.revision)
     if subresource == "status":
         draft = load(kind, current)  # parsing is compiled, and far cheaper than a deep copy
@@ -330,9 +343,19 @@ async def _update(
             errors.append(strategy.validate_update(new, old))
     refuse(kind, name, chain.from_iterable(errors))
     await admit(core, attempt, "validate")
+    if applies is not None:
+        new.metadata.managed_fields = managed
+    elif managed or old.metadata.managed_fields:
+        if subresource:
+            managed = old.metadata.managed_fields
+        if not tracking.is_reset(proposed):
+            new.metadata.managed_fields = tracking.settled(kind, old, new, managed, subresource, context)
     data = stored(kind, new)
     if data == current.stored:
         return Written(current)
+    if applies is not None:
+        new.metadata.managed_fields = tracking.stamped(managed, applies, context.now)
+        data = stored(kind, new)
     if context.dry_run:
         return Written(Item(current.path, data, current.revision, current.version))
     key = storage_key(kind.storage, namespace, name)

@@ -10,9 +10,10 @@ from apiserver.openapi.schemas import META
 
 Path = dict[str, Any]
 JSON, YAML = "application/json", "application/yaml"
-PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json")
+APPLY = "application/apply-patch+yaml"
+PATCHES_OF_CUSTOM = ("application/json-patch+json", "application/merge-patch+json", APPLY)
+PATCHES = (*PATCHES_OF_CUSTOM, "application/strategic-merge-patch+json")
 SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
-PATCHES_OF_CUSTOM = PATCHES[:2]
 
 
 def _query(name: str, kind: str, text: str) -> Path:

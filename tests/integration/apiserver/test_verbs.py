@@ -103,13 +103,6 @@ async def test_a_patch_whose_result_cannot_be_read_is_422_with_the_patch_as_caus
     assert answer["details"]["causes"][0]["field"] == "patch"
 
 
-async def test_server_side_apply_is_refused_clearly(api: Any, maps: str) -> None:
-    headers = {"Content-Type": "application/apply-patch+yaml"}
-    status, body, _ = await api.ask("PATCH", f"{maps}/a?fieldManager=x", config_map("a"), headers=headers)
-    assert status == 415
-    assert "server-side apply" in body["message"]
-
-
 @pytest.mark.parametrize(
     ("validation", "expected", "warned"), [("Strict", 400, False), ("Warn", 201, True), ("Ignore", 201, False)]
 )
