@@ -13,110 +13,170 @@ from sampan.api.scheduling_v1alpha3 import (
 
 
 class PodFailurePolicyOnExitCodesRequirement(Object):
-    """"""
+    """Exit codes."""
 
-    container_name: str | None = field()
-    operator: str = field("", required=True, rules=(OneOf("In", "NotIn"),))
-    values: list[Int32] = field(default_factory=list, required=True, list_type="set")
+    container_name: str | None = field(doc="The container. Default: any.")
+    operator: str = field("", doc="In or NotIn.", required=True, rules=(OneOf("In", "NotIn"),))
+    values: list[Int32] = field(
+        doc="The exit codes; 0 is not allowed for In.", default_factory=list, required=True, list_type="set"
+    )
 
 
 class PodFailurePolicyOnPodConditionsPattern(Object):
-    """"""
+    """A pod condition."""
 
-    status: str | None = field()
-    type: str = field("", required=True, rules=(QUALIFIED_NAME,))
+    status: str | None = field(doc="Its status. Default: True.")
+    type: str = field("", doc="Its type.", required=True, rules=(QUALIFIED_NAME,))
 
 
 class PodFailurePolicyRule(Object):
-    """"""
+    """What one sort of failure means. One of onExitCodes and onPodConditions is set."""
 
-    action: str = field("", required=True, rules=(OneOf("Count", "FailIndex", "FailJob", "Ignore"),))
-    on_exit_codes: PodFailurePolicyOnExitCodesRequirement | None = field()
-    on_pod_conditions: list[PodFailurePolicyOnPodConditionsPattern] = field(default_factory=list, list_type="atomic")
+    action: str = field(
+        "",
+        doc="FailJob, FailIndex, Ignore or Count.",
+        required=True,
+        rules=(OneOf("Count", "FailIndex", "FailJob", "Ignore"),),
+    )
+    on_exit_codes: PodFailurePolicyOnExitCodesRequirement | None = field(doc="Which exit codes it is about.")
+    on_pod_conditions: list[PodFailurePolicyOnPodConditionsPattern] = field(
+        doc="Which pod conditions it is about.", default_factory=list, list_type="atomic"
+    )
 
 
 class PodFailurePolicy(Object):
-    """"""
+    """What failures of pods mean."""
 
-    rules: list[PodFailurePolicyRule] = field(default_factory=list, required=True, list_type="atomic")
+    rules: list[PodFailurePolicyRule] = field(
+        doc="The first rule that fits counts; at most 20.", default_factory=list, required=True, list_type="atomic"
+    )
 
 
 class JobSchedulingConfiguration(Object):
-    """"""
+    """How a job's pods are placed together."""
 
-    disruption_mode: WorkloadPodGroupDisruptionMode | None = field()
-    resource_claims: list[WorkloadPodGroupResourceClaim] = field(
-        default_factory=list, merge_key="name", patch="merge", list_type="map", list_map_keys=("name",)
+    disruption_mode: WorkloadPodGroupDisruptionMode | None = field(
+        doc="Whether they may be disrupted one by one or only all together."
     )
-    scheduling_constraints: WorkloadPodGroupSchedulingConstraints | None = field()
-    scheduling_policy: WorkloadPodGroupSchedulingPolicy | None = field()
+    resource_claims: list[WorkloadPodGroupResourceClaim] = field(
+        doc="Claims for devices that they share.",
+        default_factory=list,
+        merge_key="name",
+        patch="merge",
+        list_type="map",
+        list_map_keys=("name",),
+    )
+    scheduling_constraints: WorkloadPodGroupSchedulingConstraints | None = field(
+        doc="How near to one another they must be."
+    )
+    scheduling_policy: WorkloadPodGroupSchedulingPolicy | None = field(
+        doc="Whether they are placed one by one or all together."
+    )
 
 
 class SuccessPolicyRule(Object):
-    """"""
+    """Indexes, or a number of them, that are enough."""
 
-    succeeded_count: Int32 | None = field()
-    succeeded_indexes: str | None = field()
+    succeeded_count: Int32 | None = field(doc="How many of the indexes.")
+    succeeded_indexes: str | None = field(doc="Which indexes, such as 1,3-5. Default: all.")
 
 
 class SuccessPolicy(Object):
-    """"""
+    """When a job counts as done before all completions."""
 
-    rules: list[SuccessPolicyRule] = field(default_factory=list, required=True, list_type="atomic")
+    rules: list[SuccessPolicyRule] = field(
+        doc="One rule that fits is enough; at most 20.", default_factory=list, required=True, list_type="atomic"
+    )
 
 
 class JobSpec(Object):
-    """"""
+    """What a job is to be."""
 
-    active_deadline_seconds: Int64 | None = field(rules=(NON_NEGATIVE,))
-    backoff_limit: Int32 | None = field(rules=(NON_NEGATIVE,))
-    backoff_limit_per_index: Int32 | None = field(rules=(NON_NEGATIVE,))
-    completion_mode: str | None = field("NonIndexed", rules=(OneOf("Indexed", "NonIndexed"),))
-    completions: Int32 | None = field(rules=(NON_NEGATIVE,))
-    managed_by: str | None = field()
-    manual_selector: bool | None = field(False)
-    max_failed_indexes: Int32 | None = field(rules=(NON_NEGATIVE,))
-    parallelism: Int32 | None = field(rules=(NON_NEGATIVE,))
-    pod_failure_policy: PodFailurePolicy | None = field()
-    pod_replacement_policy: str | None = field(rules=(OneOf("Failed", "TerminatingOrFailed"),))
-    scheduling: JobSchedulingConfiguration | None = field()
-    selector: LabelSelector | None = field()
-    success_policy: SuccessPolicy | None = field()
-    suspend: bool | None = field(False)
-    template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec(), required=True)
-    ttl_seconds_after_finished: Int32 | None = field(rules=(NON_NEGATIVE,))
+    active_deadline_seconds: Int64 | None = field(
+        doc="Seconds after its start at which it is ended and counts as failed.", rules=(NON_NEGATIVE,)
+    )
+    backoff_limit: Int32 | None = field(
+        doc="Failures after which it counts as failed. Default: 6.", rules=(NON_NEGATIVE,)
+    )
+    backoff_limit_per_index: Int32 | None = field(
+        doc="Failures of one index after which the index counts as failed.", rules=(NON_NEGATIVE,)
+    )
+    completion_mode: str | None = field(
+        "NonIndexed",
+        doc="NonIndexed, or Indexed: each completion has a number. Default: NonIndexed.",
+        rules=(OneOf("Indexed", "NonIndexed"),),
+    )
+    completions: Int32 | None = field(
+        doc="How many pods must succeed; if absent, one success is enough and no new pods follow.",
+        rules=(NON_NEGATIVE,),
+    )
+    managed_by: str | None = field(doc="The controller that looks after it, if not the built-in one.")
+    manual_selector: bool | None = field(False, doc="Whether selector is the user's own doing.")
+    max_failed_indexes: Int32 | None = field(
+        doc="Failed indexes beyond which the whole job fails.", rules=(NON_NEGATIVE,)
+    )
+    parallelism: Int32 | None = field(doc="The most pods that run at a time. Default: 1.", rules=(NON_NEGATIVE,))
+    pod_failure_policy: PodFailurePolicy | None = field(doc="What failures of pods mean, by exit code or condition.")
+    pod_replacement_policy: str | None = field(
+        doc="TerminatingOrFailed, or Failed: replace a pod only when it has ended.",
+        rules=(OneOf("Failed", "TerminatingOrFailed"),),
+    )
+    scheduling: JobSchedulingConfiguration | None = field(doc="How its pods are placed together.")
+    selector: LabelSelector | None = field(doc="Labels of its pods; the server sets it.")
+    success_policy: SuccessPolicy | None = field(doc="When it counts as done before all completions.")
+    suspend: bool | None = field(False, doc="Whether it has no pods for now. Default: false.")
+    template: PodTemplateSpec = field(
+        doc="What its pods are made from.", default_factory=lambda: PodTemplateSpec(), required=True
+    )
+    ttl_seconds_after_finished: Int32 | None = field(
+        doc="Seconds after its end at which it is deleted. Default: never.", rules=(NON_NEGATIVE,)
+    )
 
 
 class JobTemplateSpec(Object):
-    """"""
+    """What jobs are made from."""
 
-    metadata: ObjectMeta = field(default_factory=lambda: ObjectMeta())
-    spec: JobSpec = field(default_factory=lambda: JobSpec())
+    metadata: ObjectMeta = field(
+        doc="Labels, annotations and the like of the jobs.", default_factory=lambda: ObjectMeta()
+    )
+    spec: JobSpec = field(doc="What the jobs are to be.", default_factory=lambda: JobSpec())
 
 
 class CronJobSpec(Object):
-    """"""
+    """What a cron job is to be."""
 
-    concurrency_policy: str | None = field("Allow", rules=(OneOf("Allow", "Forbid", "Replace"),))
-    failed_jobs_history_limit: Int32 | None = field(1, rules=(NON_NEGATIVE,))
-    job_template: JobTemplateSpec = field(default_factory=lambda: JobTemplateSpec(), required=True)
-    schedule: str = field("", required=True)
-    starting_deadline_seconds: Int64 | None = field(rules=(NON_NEGATIVE,))
-    successful_jobs_history_limit: Int32 | None = field(3, rules=(NON_NEGATIVE,))
-    suspend: bool | None = field(False)
-    time_zone: str | None = field()
+    concurrency_policy: str | None = field(
+        "Allow",
+        doc="Allow, Forbid or Replace: what happens when the last job still runs. Default: Allow.",
+        rules=(OneOf("Allow", "Forbid", "Replace"),),
+    )
+    failed_jobs_history_limit: Int32 | None = field(
+        1, doc="How many failed jobs are kept. Default: 1.", rules=(NON_NEGATIVE,)
+    )
+    job_template: JobTemplateSpec = field(
+        doc="What its jobs are made from.", default_factory=lambda: JobTemplateSpec(), required=True
+    )
+    schedule: str = field("", doc="The timetable, in cron's form.", required=True)
+    starting_deadline_seconds: Int64 | None = field(
+        doc="Seconds after its time at which a missed job is given up.", rules=(NON_NEGATIVE,)
+    )
+    successful_jobs_history_limit: Int32 | None = field(
+        3, doc="How many succeeded jobs are kept. Default: 3.", rules=(NON_NEGATIVE,)
+    )
+    suspend: bool | None = field(False, doc="Whether no jobs are made for now. Default: false.")
+    time_zone: str | None = field(doc="The timetable's time zone, such as Europe/Berlin. Default: the controller's.")
 
 
 class CronJobStatus(Object):
-    """"""
+    """What was observed of a cron job."""
 
-    active: list[ObjectReference] = field(default_factory=list, list_type="atomic")
-    last_schedule_time: Time | None = field()
-    last_successful_time: Time | None = field()
+    active: list[ObjectReference] = field(doc="Jobs that run.", default_factory=list, list_type="atomic")
+    last_schedule_time: Time | None = field(doc="When a job was last made.")
+    last_successful_time: Time | None = field(doc="When a job last succeeded.")
 
 
 class CronJob(KubeObject):
-    """"""
+    """Jobs that are made by a timetable."""
 
     API_VERSION = "batch/v1"
     KIND = "CronJob"
@@ -132,7 +192,7 @@ class CronJob(KubeObject):
 
 
 class JobCondition(Object):
-    """"""
+    """One aspect of a job's state."""
 
     last_probe_time: Time | None = field(doc="When the condition was last checked.")
     last_transition_time: Time | None = field(doc="When the status last changed.")
@@ -143,30 +203,38 @@ class JobCondition(Object):
 
 
 class UncountedTerminatedPods(Object):
-    """"""
+    """Pods that have ended and are not counted yet."""
 
-    failed: list[str] = field(default_factory=list, list_type="set")
-    succeeded: list[str] = field(default_factory=list, list_type="set")
+    failed: list[str] = field(doc="UIDs of those that failed.", default_factory=list, list_type="set")
+    succeeded: list[str] = field(doc="UIDs of those that succeeded.", default_factory=list, list_type="set")
 
 
 class JobStatus(Object):
-    """"""
+    """What was observed of a job."""
 
-    active: Int32 | None = field()
-    completed_indexes: str | None = field()
-    completion_time: Time | None = field()
-    conditions: list[JobCondition] = field(default_factory=list, merge_key="type", patch="merge", list_type="atomic")
-    failed: Int32 | None = field()
-    failed_indexes: str | None = field()
-    ready: Int32 | None = field()
-    start_time: Time | None = field()
-    succeeded: Int32 | None = field()
-    terminating: Int32 | None = field()
-    uncounted_terminated_pods: UncountedTerminatedPods | None = field()
+    active: Int32 | None = field(doc="Pods that are pending or running and not terminating.")
+    completed_indexes: str | None = field(doc="Indexes that have succeeded, such as 1,3-5.")
+    completion_time: Time | None = field(doc="When it succeeded.")
+    conditions: list[JobCondition] = field(
+        doc="Its state in single aspects: Complete, Failed, Suspended ...",
+        default_factory=list,
+        merge_key="type",
+        patch="merge",
+        list_type="atomic",
+    )
+    failed: Int32 | None = field(doc="Pods that have failed.")
+    failed_indexes: str | None = field(doc="Indexes that have failed, such as 1,3-5.")
+    ready: Int32 | None = field(doc="Active pods that are ready.")
+    start_time: Time | None = field(doc="When it was begun; again when it is resumed.")
+    succeeded: Int32 | None = field(doc="Pods that have succeeded.")
+    terminating: Int32 | None = field(doc="Pods that are terminating.")
+    uncounted_terminated_pods: UncountedTerminatedPods | None = field(
+        doc="Pods that have ended and are not counted above yet."
+    )
 
 
 class Job(KubeObject):
-    """"""
+    """Pods that run until a number of them has succeeded."""
 
     API_VERSION = "batch/v1"
     KIND = "Job"
