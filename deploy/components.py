@@ -182,6 +182,7 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
                 "service_cidr": network.service_cidr,
                 "dns_address": network.dns_address,
                 "dns_domain": network.domain,
+                "dns_descriptors": [FIRST_INHERITED, FIRST_INHERITED + 1],
                 "mode": network.mode,
                 "state_dir": str(own.state / "network"),
                 "reserved_addresses": [network.control_address],

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups, cluster, removal
+from deploy import cgroups, cluster, process_tree, removal
 from deploy.places import Places
 
 NAME = "demo"
@@ -275,7 +275,8 @@ def machine(places: Sequence[Path]) -> dict[str, list[str]]:
     processes = []
     for path in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
-            if (name := path.read_text().strip()).startswith("sampan-"):
+            name = path.read_text().strip()
+            if name.startswith("sampan-") and process_tree.start_time(int(path.parent.name)):
                 processes.append(f"{path.parent.name} {name}")
     return {
         "mounts": [str(point) for place in places for point in removal.mount_points(place)],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from typing import Any
 
 from deploy import components, links, syscalls
@@ -25,6 +26,9 @@ NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 
+IP_FREEBIND = 15  # linux/in.h
+DNS_PORT = 53
+
 
 def run(cluster: Cluster, places: Places, node: NodeSpec) -> int:
     """Be process 1 of a node until told to end."""
@@ -34,6 +38,7 @@ def run(cluster: Cluster, places: Places, node: NodeSpec) -> int:
     syscalls.set_hostname(node.name)
     links.configure_node(node.address or "", network.prefix_length)
     os.umask(0o022)
+    names = dns_sockets(network.dns_address)
 
     def control(request: dict[str, Any]) -> dict[str, Any]:
         if request.get("do") == "status":
@@ -49,6 +54,23 @@ def run(cluster: Cluster, places: Places, node: NodeSpec) -> int:
         ("runtime", components.forked("nodeagent.runtime.main", own.config / "runtime.json")),
         ("agent", components.forked("nodeagent.main", own.config / "agent.json")),
     ):
-        tree.add(ChildSpec(name, start, own.log / f"{name}.log", cgroup=system))
+        inherited = tuple(one.fileno() for one in names) if name == "agent" else ()
+        tree.add(ChildSpec(name, start, own.log / f"{name}.log", cgroup=system, descriptors=inherited))
     tree.run()
     return 0
+
+
+def dns_sockets(address: str) -> tuple[socket.socket, socket.socket]:
+    """(UDP, TCP) bound to the node's DNS address, which need not be there yet.
+
+    They live as long as the node: a question that comes while its agent is restarted waits here for the next one.
+    """
+    opened = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        one = socket.socket(socket.AF_INET, kind)
+        one.setsockopt(socket.SOL_IP, IP_FREEBIND, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((address, DNS_PORT))
+        opened.append(one)
+    opened[1].listen(128)
+    return opened[0], opened[1]

@@ -39,8 +39,9 @@ def network_config(config: AgentConfig) -> NetworkConfig:
         given["mode"] = Mode(given["mode"])
     if "state_dir" in given:
         given["state_dir"] = Path(given["state_dir"])
-    if "reserved_addresses" in given:
-        given["reserved_addresses"] = tuple(given["reserved_addresses"])
+    for key in ("reserved_addresses", "dns_descriptors"):
+        if key in given:
+            given[key] = tuple(given[key])
     own: dict[str, Any] = {
         "node_name": config.node_name,
         "node_address": config.node_ip,

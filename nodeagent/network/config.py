@@ -41,7 +41,8 @@ class NetworkConfig:
 
     `device` is the uplink, `node_address` this node's address on it. `reserved_addresses` are addresses of the
     node network that are no Node objects (a control plane): like other nodes' they don't know the way to pods,
-    so pods' packets to them leave with the node's address.
+    so pods' packets to them leave with the node's address. `dns_descriptors` are inherited sockets (UDP, TCP) that are
+    bound to the DNS address already: questions that come while the agent restarts wait in them.
     """
 
     node_name: str
@@ -53,6 +54,7 @@ class NetworkConfig:
     dns_address: str = "10.96.0.10"
     dns_domain: str = "cluster.local"
     dns_upstream: str = ""
+    dns_descriptors: tuple[int, ...] = ()
     mode: Mode = Mode.VXLAN
     egress_nat: bool = False
     bridge: str = "sampan-pods"

@@ -290,7 +290,10 @@ class NodeNetwork:
         zone = await asyncio.to_thread(self._zone, services, endpoints, self._serial)
         if self.dns is None:
             await self._in_kernel(self._set_dns_address)
-            server = DnsServer(self.config.dns_address, zone, upstream=self.config.dns_upstream)
+            config = self.config
+            server = DnsServer(
+                config.dns_address, zone, upstream=config.dns_upstream, descriptors=config.dns_descriptors
+            )
             await server.start()
             self.dns = server
             return 1

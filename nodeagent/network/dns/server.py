@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import random
 import secrets
 import socket
@@ -70,8 +71,11 @@ def upstream_of(text: str) -> tuple[str, int] | None:
 class DnsServer:
     """Answers from `zone`, which may be replaced at any time. `start`, then `close`."""
 
-    def __init__(self, address: str, zone: Zone, *, upstream: str = "", port: int = PORT) -> None:
+    def __init__(
+        self, address: str, zone: Zone, *, upstream: str = "", port: int = PORT, descriptors: tuple[int, ...] = ()
+    ) -> None:
         self.zone = zone
+        self._descriptors = descriptors
         self.counts = Counts()
         self._address = (address, port)
         self._upstream = upstream_of(upstream)
@@ -91,9 +95,8 @@ class DnsServer:
         """Open both sockets in the network namespace of this thread. Raises NetworkError if that fails."""
         loop = asyncio.get_running_loop()
         try:
-            datagrams = _bound(socket.SOCK_DGRAM, self._address)
+            datagrams, stream = self._sockets()
             self._transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=datagrams)
-            stream = _bound(socket.SOCK_STREAM, self._address)
             self._server = await asyncio.start_server(self._converse, sock=stream, limit=QUERY_BYTES)
         except OSError as error:
             await self.close()
@@ -102,6 +105,15 @@ class DnsServer:
                 what=str(error),
                 remedy="see which other program has the port (ss -lnp), or set another dns_address",
             ) from error
+
+    def _sockets(self) -> tuple[socket.socket, socket.socket]:
+        """(UDP, TCP): copies of the inherited ones, which outlive this server, or new ones."""
+        if not self._descriptors:
+            return _bound(socket.SOCK_DGRAM, self._address), _bound(socket.SOCK_STREAM, self._address)
+        datagrams, stream = (socket.socket(fileno=os.dup(one)) for one in self._descriptors)
+        datagrams.setblocking(False)
+        stream.setblocking(False)
+        return datagrams, stream
 
     async def close(self) -> None:
         """Close the sockets and drop questions in flight."""
