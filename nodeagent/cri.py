@@ -25,6 +25,7 @@ CALL_SECONDS = 120.0
 STOP_MARGIN_SECONDS = 30.0
 NANO = 1e9
 MOST_MESSAGE_BYTES = 16 * 1024 * 1024
+MOST_REMEMBERED = 1000
 
 T = TypeVar("T")
 
@@ -102,7 +103,10 @@ class Runtime:
         self._images = api_pb2_grpc.ImageServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
         self.name = "sampan"
         """What containerID is prefixed with; `version()` corrects it."""
-        self._exited: dict[str, observed.Container] = {}
+        # What a look needs no second call for: a sandbox that is ready, a container that runs or has ended, do not
+        # change but for their state, which every list tells.
+        self._sandboxes: dict[str, observed.Sandbox] = {}
+        self._containers: dict[str, observed.Container] = {}
 
     @classmethod
     def connect(cls, socket: Path) -> Self:
@@ -161,10 +165,14 @@ class Runtime:
         await self._call(self._runtime.UpdateRuntimeConfig, cri.UpdateRuntimeConfigRequest(runtime_config=config))
 
     async def events(self) -> AsyncIterator[PodEvent]:
-        """What happens to containers, as it happens. Raises CriError (unimplemented: relist instead)."""
+        """What happens to containers, as it happens. Raises CriError (unimplemented: relist instead).
+
+        That one was created is not told: only this agent creates them, and looks when the call has returned.
+        """
         try:
             async for event in self._runtime.GetContainerEvents(cri.GetEventsRequest()):
-                yield PodEvent(event.pod_sandbox_status.metadata.uid)
+                if event.container_event_type != cri.ContainerEventType.CONTAINER_CREATED_EVENT:
+                    yield PodEvent(event.pod_sandbox_status.metadata.uid)
         except grpc.aio.AioRpcError as error:
             raise CriError("GetContainerEvents", error.code().name, error.details() or "") from None
 
@@ -184,9 +192,7 @@ class Runtime:
             ),
         )
         sandboxes = await asyncio.gather(*(self._sandbox(item) for item in listed_sandboxes.items))
-        containers = await asyncio.gather(
-            *(self._container(item.id, item.pod_sandbox_id) for item in listed_containers.containers)
-        )
+        containers = await asyncio.gather(*(self._container(item) for item in listed_containers.containers))
         return (
             tuple(sorted((s for s in sandboxes if s), key=lambda s: (s.attempt, s.created_at), reverse=True)),
             tuple(sorted((c for c in containers if c), key=lambda c: (c.attempt, c.created_at), reverse=True)),
@@ -215,10 +221,13 @@ class Runtime:
     async def all_containers(self) -> list[observed.Container]:
         """Every container of the agent's, in detail."""
         listed = await self._call(self._runtime.ListContainers, cri.ListContainersRequest())
-        ours = [(item.id, item.pod_sandbox_id) for item in listed.containers if observed.POD_UID in item.labels]
-        return [c for c in await asyncio.gather(*(self._container(*one) for one in ours)) if c]
+        ours = [item for item in listed.containers if observed.POD_UID in item.labels]
+        return [c for c in await asyncio.gather(*(self._container(item) for item in ours)) if c]
 
     async def _sandbox(self, item: cri.PodSandbox) -> observed.Sandbox | None:
+        known = self._sandboxes.get(item.id)
+        if known is not None and item.state == cri.PodSandboxState.SANDBOX_READY:
+            return known
         try:
             answer = await self._call(
                 self._runtime.PodSandboxStatus, cri.PodSandboxStatusRequest(pod_sandbox_id=item.id)
@@ -230,7 +239,7 @@ class Runtime:
         status = answer.status
         ips = [status.network.ip, *(one.ip for one in status.network.additional_ips)]
         network = status.linux.namespaces.options.network
-        return observed.Sandbox(
+        sandbox = observed.Sandbox(
             id=status.id,
             name=status.metadata.name,
             namespace=status.metadata.namespace,
@@ -244,23 +253,23 @@ class Runtime:
             host_network=network == cri.NamespaceMode.NODE,
             labels=dict(status.labels),
         )
+        if sandbox.ready:
+            _remember(self._sandboxes, sandbox.id, sandbox)
+        return sandbox
 
-    async def _container(self, container_id: str, sandbox_id: str) -> observed.Container | None:
-        if known := self._exited.get(container_id):
+    async def _container(self, item: cri.Container) -> observed.Container | None:
+        known = self._containers.get(item.id)
+        if known is not None and known.state is _STATES.get(item.state):
             return known
         try:
-            answer = await self._call(
-                self._runtime.ContainerStatus, cri.ContainerStatusRequest(container_id=container_id)
-            )
+            answer = await self._call(self._runtime.ContainerStatus, cri.ContainerStatusRequest(container_id=item.id))
         except CriError as error:
             if error.is_not_found:
                 return None
             raise
-        container = container_of(answer.status, sandbox_id)
-        if container.exited:
-            if len(self._exited) > 1000:
-                self._exited.pop(next(iter(self._exited)))
-            self._exited[container_id] = container
+        container = container_of(answer.status, item.pod_sandbox_id)
+        if container.running or container.exited:
+            _remember(self._containers, container.id, container)
         return container
 
     # --- sandboxes
@@ -277,6 +286,7 @@ class Runtime:
     async def remove_sandbox(self, sandbox_id: str) -> None:
         """Forget it and its containers. Fine to repeat."""
         await self._unless_gone(self._runtime.RemovePodSandbox, cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox_id))
+        self._sandboxes.pop(sandbox_id, None)
 
     # --- containers
 
@@ -299,7 +309,7 @@ class Runtime:
     async def remove_container(self, container_id: str) -> None:
         """Forget a container. Fine to repeat."""
         await self._unless_gone(self._runtime.RemoveContainer, cri.RemoveContainerRequest(container_id=container_id))
-        self._exited.pop(container_id, None)
+        self._containers.pop(container_id, None)
 
     async def reopen_log(self, container_id: str) -> None:
         """The log file was renamed: begin a new one."""
@@ -391,6 +401,13 @@ _STATES = {
     cri.ContainerState.CONTAINER_EXITED: observed.ContainerState.EXITED,
     cri.ContainerState.CONTAINER_UNKNOWN: observed.ContainerState.UNKNOWN,
 }
+
+
+def _remember(cache: dict[str, T], id: str, value: T) -> None:
+    """Keep a value; the oldest goes when there are too many of pods long gone."""
+    if len(cache) >= MOST_REMEMBERED:
+        cache.pop(next(iter(cache)))
+    cache[id] = value
 
 
 def container_of(status: cri.ContainerStatus, sandbox_id: str = "") -> observed.Container:

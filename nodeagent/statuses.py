@@ -20,7 +20,8 @@ from sampan.objects import version_of
 
 log = logging.getLogger(__name__)
 
-COALESCE_SECONDS = 0.1
+COALESCE_SECONDS = 0.25
+"""A pod whose image is there runs before that: its way there is not told, and does not keep `Running` waiting."""
 MOST_CONFLICTS = 5
 
 OTHERS = ("nominatedNodeName", "resourceClaimStatuses", "extendedResourceClaimStatus", "resize")

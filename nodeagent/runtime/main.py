@@ -85,7 +85,10 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     configure("runtime", config.log_level)
-    asyncio.run(serve(config))
+    import uvloop  # late: a bad configuration needs no event loop. It halves what a CRI call costs here.
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(config))
     return 0
 
 

@@ -36,20 +36,23 @@ def locked_if_free(path: Path) -> Iterator[bool]:
         os.close(fd)
 
 
-def replace_file(path: Path, content: bytes, staging: Path) -> None:
+def replace_file(path: Path, content: bytes, staging: Path, *, durable: bool = True) -> None:
     """Give `path` new content at once and for good: a reader sees the old or the new, also after a power cut.
 
+    Not `durable`: nothing waits for the disk, and a power cut may undo it or leave an empty file.
     The caller's lock makes `staging` its own, so that what a crash leaves there is overwritten next time.
     """
     fd = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(content)
-        os.fsync(fd)
+        if durable:
+            os.fsync(fd)
     finally:
         os.close(fd)
     os.rename(staging, path)
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -27,6 +27,8 @@ from nodeagent.runtime.images.locks import locked, locked_if_free, replace_file
 from nodeagent.runtime.images.oci import DOCUMENT_BYTES, ImageConfig, ImageDocument, parse_config, parse_manifest
 
 DEFAULT_ROOT = Path("/var/lib/sampan/images")
+FOR_GOOD = b"*"
+"""What a pin holds that ends with nothing but `unpin`."""
 
 Progress = Callable[[str], None]
 
@@ -200,8 +202,9 @@ class ImageStore:
                 raise NotFound(f"image {image_id}", "is not in the store")
             lease = self._lease(image_id, owner)
             lease.parent.mkdir(mode=0o700, exist_ok=True)
-            content = os.fsencode(os.path.abspath(while_exists)) if while_exists is not None else b""
-            replace_file(lease, content, self.layout.staging)
+            content = os.fsencode(os.path.abspath(while_exists)) if while_exists is not None else FOR_GOOD
+            # A container's pin need not outlive a power cut, which ends the container: its start is not to wait.
+            replace_file(lease, content, self.layout.staging, durable=while_exists is None)
 
     def unpin(self, image_id: str, owner: str) -> None:
         """Give up a pin; fine if there is none."""
@@ -215,10 +218,10 @@ class ImageStore:
             for item in os.scandir(self.layout.leases / hex_of(image_id)):
                 with suppress(FileNotFoundError):
                     path = Path(item.path).read_bytes()
-                    if path and not os.path.lexists(path):
-                        os.unlink(item.path)
-                    else:
+                    if path == FOR_GOOD or (path and os.path.lexists(path)):
                         owners.append(unquote(item.name))
+                    else:
+                        os.unlink(item.path)
         return tuple(sorted(owners))
 
     # The machinery
