@@ -159,7 +159,8 @@ class App:
             kind = registry.find(asked.group, asked.version, asked.plural)
         if kind is None:
             return await self._pages(request, asked, user)
-        if request.method in ("HEAD", "OPTIONS") or asked.verb not in self._verbs:
+        plain = asked.subresource != "proxy"
+        if (plain and request.method in ("HEAD", "OPTIONS")) or asked.verb not in self._verbs:
             raise not_allowed(request.method)
         if kind.resource.namespaced and not asked.namespace and (asked.name or asked.verb == "create"):
             raise no_such_path() if kind.stored else not_allowed(request.method)
@@ -415,7 +416,7 @@ async def _list(request: Request) -> web.StreamResponse:
 
 async def _watch(request: Request) -> web.StreamResponse:
     kind, asked = request.kind, request.asked
-    if not kind.stored or "watch" not in kind.verbs:
+    if not kind.stored or "watch" not in kind.verbs or asked.subresource:
         raise not_allowed("GET")
     query = asked.query
     fields = query.get("fieldSelector", "")

@@ -26,6 +26,7 @@ from apiserver.http.response import respond
 from apiserver.kind import User
 from apiserver.kinds import ALL as KINDS
 from apiserver.nodes.proxy import NodeProxy, kubelet_tls
+from apiserver.nodes.through import Through
 from apiserver.openapi.documents import Documents
 from apiserver.pages import SitePages
 from apiserver.registry import Registry
@@ -51,7 +52,8 @@ class Site:
         self.pages = SitePages(self.core)
         self.authorize = Authorize(self.core)
         self.tokens = Tokens.load(self.core, config.signing_key, config.issuer) if config.signing_key else None
-        self.nodes = NodeProxy(kubelet_tls(config.kubelet))
+        kubelet = kubelet_tls(config.kubelet)
+        self.nodes, self.through = NodeProxy(kubelet), Through(kubelet)
         self.app = App(self.core, Authenticate(self.tokens), self.authorize, self.pages)
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
@@ -74,6 +76,8 @@ class Site:
         for kind in access_reviews.kinds(self.authorize):
             self.registry.add(kind)
         self.registry.extend(known.PODS, *self.nodes.subresources())
+        for resource, subresource in self.through.subresources().items():
+            self.registry.extend(resource, subresource)
         if self.tokens is None:
             return
         for kind in identity_reviews.kinds(self.tokens):
@@ -115,6 +119,7 @@ class Site:
         if self._http is not None:
             await self._http.shutdown(seconds / 2)
         await self.nodes.close()
+        await self.through.close()
         await self.core.stop()
 
     async def _keys(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:

@@ -372,6 +372,11 @@ class PodWorker:
         except VolumeError as error:
             self._node.say(self._pod, "Warning", "FailedMount", str(error))
 
+    @property
+    def address(self) -> str:
+        """Where the pod answers, empty while it does not run."""
+        return self._pod_ip()
+
     def _pod_ips(self) -> tuple[str, ...]:
         if self._pod.spec.host_network:
             return self._node.facts.host_ips

@@ -34,7 +34,8 @@ class Asked:
     def long_running(self) -> bool:
         """Watches and streams: no timeout, not counted as in flight."""
         return self.verb == "watch" or (
-            self.subresource in ("exec", "attach", "portforward", "log", "proxy") and self.plural in ("pods", "nodes")
+            self.subresource in ("exec", "attach", "portforward", "log", "proxy")
+            and self.plural in ("pods", "nodes", "services")
         )
 
 
@@ -46,7 +47,8 @@ def understand(method: str, target: str) -> Asked:
     if "%" in raw:
         parts = [unquote(part) for part in parts]
     asked = Asked(method.lower(), raw, query)
-    if "" in parts[:-1]:
+    proxied = parts.index("proxy") + 1 if "proxy" in parts else len(parts) - 1
+    if "" in parts[:proxied]:
         return asked
     if parts[:1] == ["api"] and len(parts) >= 3:
         version, parts = parts[1], parts[2:]
@@ -73,7 +75,7 @@ def understand(method: str, target: str) -> Asked:
         asked.subresource = parts[2]
     if len(parts) > 3:
         asked.rest = "/".join(parts[3:])
-    asked.verb = VERBS.get(method, method.lower())
+    asked.verb = VERBS.get(method, "get" if asked.subresource == "proxy" else method.lower())
     if method == "GET" and not asked.name:
         asked.verb = "watch" if watch or truth(query.get("watch", "")) else "list"
     elif method == "GET" and watch:

@@ -25,6 +25,7 @@ from nodeagent.observed import Container
 from nodeagent.pod import PodWorker
 from nodeagent.restart import members
 from nodeagent.server.logs import LogOptions, moment, read_log
+from nodeagent.server.pod_proxy import PodProxy, refused
 from nodeagent.server.stats import NodeUse, gauges, metrics_resource, summary
 from sampan.upgrade import UpgradeError, forward, is_upgrade
 
@@ -62,6 +63,7 @@ class KubeletServer:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._pod_proxy = PodProxy()
 
     def app(self, *, authorize: bool) -> web.Application:
         """The application. `authorize` off is for an agent without TLS, in tests."""
@@ -79,6 +81,8 @@ class KubeletServer:
             route(method, "/portForward/{namespace}/{pod}", self.port_forward)
             route(method, "/portForward/{namespace}/{pod}/{uid}", self.port_forward)
         route("POST", "/run/{namespace}/{pod}/{container}", self.run)
+        route("*", "/podProxy/{namespace}/{pod}/{scheme}/{port}/{path:.*}", self.pod_proxy)
+        app.on_cleanup.append(self._pod_proxy.close)
         route("GET", "/stats/summary", self.stats_summary)
         route("GET", "/metrics", self.metrics)
         route("GET", "/metrics/resource", self.metrics_resource)
@@ -200,6 +204,14 @@ class KubeletServer:
         except CriError as error:
             raise web.HTTPInternalServerError(text=f"{error}\n") from None
         return await _pass_on(request, url)
+
+    async def pod_proxy(self, request: web.Request) -> web.StreamResponse:
+        """HTTP to a port of a pod."""
+        try:
+            worker = self._worker(request)
+        except web.HTTPNotFound as error:
+            return refused(error.text or "")
+        return await self._pod_proxy.send(request, worker.address)
 
     async def run(self, request: web.Request) -> web.Response:
         """A command in a container, its output as the answer."""
