@@ -67,7 +67,7 @@ def parse(schema: Structural, value: Json, validation: str) -> tuple[Json, list[
     try:
         orjson.dumps(value)
     except TypeError as error:
-        raise decode.bad("the object is nested too deeply") from error
+        raise decode.bad(f"the object cannot be stored: {error}") from error
     unknown: list[str] = []
     prune(value, schema, unknown.append, root=True)
     metadata = value.setdefault("metadata", {})

@@ -6,20 +6,20 @@ from sampan.api.rules import NON_NEGATIVE
 
 
 class ScaleSpec(Object):
-    """"""
+    """The number that is wanted."""
 
-    replicas: Int32 | None = field(rules=(NON_NEGATIVE,))
+    replicas: Int32 | None = field(doc="How many.", rules=(NON_NEGATIVE,))
 
 
 class ScaleStatus(Object):
-    """"""
+    """The number that is there."""
 
-    replicas: Int32 = field(0, required=True)
-    selector: str | None = field()
+    replicas: Int32 = field(0, doc="How many.", required=True)
+    selector: str | None = field(doc="Labels of the pods, as text.")
 
 
 class Scale(KubeObject):
-    """"""
+    """The number of replicas of a workload."""
 
     API_VERSION = "autoscaling/v1"
     KIND = "Scale"

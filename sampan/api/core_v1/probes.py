@@ -26,7 +26,7 @@ class HTTPGetAction(Object):
     port: IntOrString | None = field(
         doc="The port, as a number or the name of a container port.", required=True, rules=(PortOrName(),)
     )
-    protocol: str | None = field()
+    protocol: str | None = field(doc="The version of HTTP that is spoken. Default: HTTP/1.1.")
     scheme: str | None = field(
         "HTTP", doc="HTTP or HTTPS; certificates are not checked. Default: HTTP.", rules=(OneOf("HTTP", "HTTPS"),)
     )

@@ -5,24 +5,28 @@ from sampan.api.meta_v1 import ObjectMeta
 
 
 class LimitRangeItem(Object):
-    """"""
+    """Limits and defaults for one sort of thing."""
 
-    default: dict[str, Quantity] = field(default_factory=dict)
-    default_request: dict[str, Quantity] = field(default_factory=dict)
-    max: dict[str, Quantity] = field(default_factory=dict)
-    max_limit_request_ratio: dict[str, Quantity] = field(default_factory=dict)
-    min: dict[str, Quantity] = field(default_factory=dict)
-    type: str = field("", required=True)
+    default: dict[str, Quantity] = field(doc="Limits of containers that have none.", default_factory=dict)
+    default_request: dict[str, Quantity] = field(doc="Requests of containers that have none.", default_factory=dict)
+    max: dict[str, Quantity] = field(doc="The most of each resource.", default_factory=dict)
+    max_limit_request_ratio: dict[str, Quantity] = field(
+        doc="The most by which a limit may exceed the request.", default_factory=dict
+    )
+    min: dict[str, Quantity] = field(doc="The least of each resource.", default_factory=dict)
+    type: str = field("", doc="Pod, Container or PersistentVolumeClaim.", required=True)
 
 
 class LimitRangeSpec(Object):
-    """"""
+    """The limits."""
 
-    limits: list[LimitRangeItem] = field(default_factory=list, required=True, list_type="atomic")
+    limits: list[LimitRangeItem] = field(
+        doc="One entry a sort of thing.", default_factory=list, required=True, list_type="atomic"
+    )
 
 
 class LimitRange(KubeObject):
-    """"""
+    """Limits and defaults for single pods, containers and claims of a namespace."""
 
     API_VERSION = "v1"
     KIND = "LimitRange"
@@ -35,36 +39,40 @@ class LimitRange(KubeObject):
 
 
 class ScopedResourceSelectorRequirement(Object):
-    """"""
+    """One condition on a scope."""
 
-    operator: str = field("", required=True)
-    scope_name: str = field("", required=True)
-    values: list[str] = field(default_factory=list, list_type="atomic")
+    operator: str = field("", doc="In, NotIn, Exists or DoesNotExist.", required=True)
+    scope_name: str = field("", doc="The scope, such as PriorityClass.", required=True)
+    values: list[str] = field(doc="The values for In and NotIn.", default_factory=list, list_type="atomic")
 
 
 class ScopeSelector(Object):
-    """"""
+    """Conditions that must all hold."""
 
-    match_expressions: list[ScopedResourceSelectorRequirement] = field(default_factory=list, list_type="atomic")
+    match_expressions: list[ScopedResourceSelectorRequirement] = field(
+        doc="The conditions.", default_factory=list, list_type="atomic"
+    )
 
 
 class ResourceQuotaSpec(Object):
-    """"""
+    """The quota."""
 
-    hard: dict[str, Quantity] = field(default_factory=dict)
-    scope_selector: ScopeSelector | None = field()
-    scopes: list[str] = field(default_factory=list, list_type="atomic")
+    hard: dict[str, Quantity] = field(doc="The most of each resource, or of objects of a kind.", default_factory=dict)
+    scope_selector: ScopeSelector | None = field(doc="Which pods count, by conditions.")
+    scopes: list[str] = field(
+        doc="Which pods count, such as BestEffort or Terminating.", default_factory=list, list_type="atomic"
+    )
 
 
 class ResourceQuotaStatus(Object):
-    """"""
+    """The quota and its use."""
 
-    hard: dict[str, Quantity] = field(default_factory=dict)
-    used: dict[str, Quantity] = field(default_factory=dict)
+    hard: dict[str, Quantity] = field(doc="The quota in force.", default_factory=dict)
+    used: dict[str, Quantity] = field(doc="What is used.", default_factory=dict)
 
 
 class ResourceQuota(KubeObject):
-    """"""
+    """What all of a namespace may use together."""
 
     API_VERSION = "v1"
     KIND = "ResourceQuota"

@@ -6,16 +6,18 @@ from sampan.api.meta_v1 import ObjectMeta
 
 
 class ReplicationControllerSpec(Object):
-    """"""
+    """What a replication controller is to be."""
 
-    min_ready_seconds: Int32 | None = field()
-    replicas: Int32 | None = field()
-    selector: dict[str, str] = field(default_factory=dict, map_type="atomic")
-    template: PodTemplateSpec = field(default_factory=lambda: PodTemplateSpec())
+    min_ready_seconds: Int32 | None = field(doc="Seconds a pod must be ready to count as available. Default: 0.")
+    replicas: Int32 | None = field(doc="How many pods. Default: 1.")
+    selector: dict[str, str] = field(
+        doc="Labels of its pods. Default: the template's.", default_factory=dict, map_type="atomic"
+    )
+    template: PodTemplateSpec = field(doc="What its pods are made from.", default_factory=lambda: PodTemplateSpec())
 
 
 class ReplicationControllerCondition(Object):
-    """"""
+    """One aspect of a replication controller's state."""
 
     last_transition_time: Time | None = field(doc="When the status last changed.")
     message: str | None = field(doc="Details for people.")
@@ -25,20 +27,25 @@ class ReplicationControllerCondition(Object):
 
 
 class ReplicationControllerStatus(Object):
-    """"""
+    """What was observed of a replication controller."""
 
-    available_replicas: Int32 | None = field()
+    available_replicas: Int32 | None = field(doc="Pods that have been ready for minReadySeconds.")
     conditions: list[ReplicationControllerCondition] = field(
-        default_factory=list, merge_key="type", patch="merge", list_type="map", list_map_keys=("type",)
+        doc="Its state in single aspects.",
+        default_factory=list,
+        merge_key="type",
+        patch="merge",
+        list_type="map",
+        list_map_keys=("type",),
     )
-    fully_labeled_replicas: Int32 | None = field()
-    observed_generation: Int64 | None = field()
-    ready_replicas: Int32 | None = field()
-    replicas: Int32 = field(0, required=True)
+    fully_labeled_replicas: Int32 | None = field(doc="Pods that have all labels of the template.")
+    observed_generation: Int64 | None = field(doc="The metadata.generation that was acted on.")
+    ready_replicas: Int32 | None = field(doc="Pods that are ready.")
+    replicas: Int32 = field(0, doc="Pods that are there.", required=True)
 
 
 class ReplicationController(KubeObject):
-    """"""
+    """A number of pods that are alike. ReplicaSet has replaced it."""
 
     API_VERSION = "v1"
     KIND = "ReplicationController"
