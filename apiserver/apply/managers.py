@@ -201,7 +201,7 @@ def settled(old: Json | None, new: Json, of: Type, managers: Managers, manager: 
 
 
 def _managed(fields: FieldSet) -> FieldSet:
-    return fields.without(SERVERS).difference(METADATA)
+    return FieldSet(False, fields.without(SERVERS).difference(METADATA).children)
 
 
 def _capped(managers: dict[Manager, Owned]) -> Managers:

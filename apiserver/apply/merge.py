@@ -34,8 +34,8 @@ def _lists(live: list[Any], applied: list[Any], of: Type) -> list[Any]:
     made: list[Any] = []
     at = 0
     for step, values in ours.items():
-        until = places.get(step, at)
-        while at < len(order) and (at < until or order[at] not in ours):
+        until = places.get(step)
+        while at < (len(order) if until is None else until) and (until is not None or order[at] not in ours):
             if order[at] not in ours:
                 made.extend(theirs[order[at]])
             at += 1
@@ -44,7 +44,7 @@ def _lists(live: list[Any], applied: list[Any], of: Type) -> list[Any]:
             made.append(merge(before[0], values[0], of.items))
         else:
             made.extend(values)
-        if step in theirs:
+        if until is not None:
             at = max(at, until + 1)
     made.extend(item for step in order[at:] if step not in ours for item in theirs[step])
     return made

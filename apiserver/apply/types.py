@@ -12,22 +12,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
-
 from apiserver.kind import AnyKind
+from apiserver.openapi.atomic import ATOMIC
+from apiserver.openapi.schemas import component
+from sampan.api.base import Object
 from sampan.api.meta_v1 import ObjectMeta
-
-ATOMIC_MODELS = frozenset(
-    {
-        "ConfigMapKeySelector", "CrossVersionObjectReference", "EndpointAddress", "EndpointPort", "FileKeySelector",
-        "LabelSelector", "LocalObjectReference", "MatchResources", "NamedRuleWithOperations", "NodeSelector",
-        "NodeSelectorTerm", "ObjectFieldSelector", "ObjectReference", "OwnerReference", "ParamKind", "ParamRef",
-        "ResourceFieldSelector", "RoleRef", "ScopeSelector", "SecretKeySelector", "SecretReference",
-        "ServiceBackendPort", "Subject", "TopologySelectorTerm", "TypedLocalObjectReference", "Variable",
-        "EvictionResponder",
-    }
-)  # fmt: skip
-"""Models whose instances are replaced as a whole, wherever they stand (x-kubernetes-map-type of their definitions)."""
 
 
 class Field(NamedTuple):
@@ -96,11 +85,11 @@ def of_model(model: Any, atomic: bool | None = None) -> Type:
 
 
 @cache
-def _of_model(model: type[BaseModel], atomic: bool | None) -> Type:
-    return Type(fields=lambda: _fields_of(model), atomic=model.__name__ in ATOMIC_MODELS if atomic is None else atomic)
+def _of_model(model: type[Object], atomic: bool | None) -> Type:
+    return Type(fields=lambda: _fields_of(model), atomic=component(model) in ATOMIC if atomic is None else atomic)
 
 
-def _fields_of(model: type[BaseModel]) -> dict[str, Field]:
+def _fields_of(model: type[Object]) -> dict[str, Field]:
     if not model.__pydantic_fields_complete__:
         model.model_rebuild()
     hints = get_type_hints(model, include_extras=False)
@@ -124,7 +113,7 @@ def _of_hint(hint: Any, marks: Mapping[str, Any]) -> Type:
         return _list(_of_hint(get_args(hint)[0], {}), marks)
     if origin is dict:
         return Type(values=_of_hint(get_args(hint)[1], {}), atomic=map_type == "atomic")
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
+    if isinstance(hint, type) and issubclass(hint, Object):
         return of_model(hint, None if map_type is None else map_type == "atomic")
     return TEXT if hint is str else UNTYPED
 

@@ -137,7 +137,11 @@ def changes(old: Any, new: Any, of: Type) -> Changes:
             return _of_maps(old, new, of)
         return _of_lists(old, new, of)
     alike = same(old, new) or (of.text and _is_number(new) and str(old) == str(new))
-    return NOTHING if alike else Changes(EMPTY, MEMBER, EMPTY)
+    return NOTHING if alike else Changes(_below(new, of), MEMBER, _below(old, of))
+
+
+def _below(value: Any, of: Type) -> FieldSet:
+    return FieldSet(False, paths_of(value, of, whole=True).children)
 
 
 def _is_number(value: Any) -> bool:

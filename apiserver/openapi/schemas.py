@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from apiserver.openapi.atomic import ATOMIC
 from sampan.api import base
 from sampan.api.base import KubeObject, Object
 from sampan.resource import Resource
@@ -86,6 +87,8 @@ def _described(model: type[Object]) -> tuple[Schema, frozenset[type[Object]], di
     result["properties"] = properties
     if required:
         result["required"] = required
+    if component(model) in ATOMIC:
+        result["x-kubernetes-map-type"] = "atomic"
     if issubclass(model, KubeObject) and "KIND" in vars(model):
         group, _, version = model.API_VERSION.rpartition("/")
         result["x-kubernetes-group-version-kind"] = [{"group": group, "version": version, "kind": model.KIND}]
