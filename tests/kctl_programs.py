@@ -70,6 +70,7 @@ class Programs:
 AGE = re.compile(r"\b(?:\d+[ydhms]){1,2}\b")
 UID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 KLOG = re.compile(r"^[IWE]\d{4} .*\n", re.M)
+MOUNT = re.compile(r"kube-api-access-[a-z0-9]{5}")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -77,7 +78,7 @@ def plain(outcome: Outcome, namespace: str = "") -> Outcome:
     """Without what differs from call to call: ages, UIDs, the log lines of kubectl's libraries, its own name."""
 
     def clean(text: str) -> str:
-        text = KLOG.sub("", text)
+        text = MOUNT.sub("kube-api-access", KLOG.sub("", text))
         text = UID.sub("UID", AGE.sub("AGE", STAMP.sub("TIME", text)))
         text = re.sub(r"\bkubectl\b(?![.-])", "kctl", text)
         return text.replace(namespace, "NAMESPACE") if namespace else text

@@ -116,6 +116,17 @@ def call(words: list[str]) -> int:
     except KeyboardInterrupt:
         flush_quietly()
         return 130
+    except OSError as error:
+        flush_quietly()
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if os.environ.get("KCTL_TRACEBACK"):
+            raise
+        flush_quietly()
+        said = f"{type(error).__name__}: {error}"
+        print(f"error: kctl itself is at fault ({said}); set KCTL_TRACEBACK=1 to see where", file=sys.stderr)
+        return 1
 
 
 def flush_quietly() -> None:

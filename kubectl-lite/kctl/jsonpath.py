@@ -329,7 +329,7 @@ class _Parser:
             return _Wildcard()
         if quoted := self._take(_QUOTED):
             return _Field(quoted[1] if quoted[1] is not None else quoted[2])
-        found = self._take(re.compile(r"(-?\d*)(?::(-?\d*))?(?::(-?\d*))?"))
+        found = self._take(re.compile(r"(-?\d{1,18}|)(?::(-?\d{1,18}|))?(?::(-?\d{1,18}|))?"))
         if found and found[0]:
             if found[2] is None:
                 return _Index(int(found[1]))
