@@ -13,6 +13,7 @@ JSON, YAML = "application/json", "application/yaml"
 APPLY = "application/apply-patch+yaml"
 PATCHES_OF_CUSTOM = ("application/json-patch+json", "application/merge-patch+json", APPLY)
 PATCHES = (*PATCHES_OF_CUSTOM, "application/strategic-merge-patch+json")
+GVK = "x-kubernetes-group-version-kind"
 SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 
 
@@ -129,7 +130,20 @@ def _subresource(kind: AnyKind, subresource: Subresource, place: list[Path]) -> 
         name = "".join(part.title() for part in subresource.name.split("/"))
         parameters = WRITE if method in ("post", "put", "patch") and not subresource.connect else ()
         item[method] = _operation(kind, "connect" if subresource.connect else method, "", parameters, suffix=name)
+        item[method][GVK] = _body_kind(kind, subresource)
     return item
+
+
+def _body_kind(kind: AnyKind, subresource: Subresource) -> dict[str, str]:
+    """What an operation on a subresource is about; kubectl takes all operations of an object's own kind for the kind's."""
+    resource = kind.resource
+    group, version = (subresource.group, subresource.version) if subresource.version else ("", "")
+    options = f"{resource.kind}{subresource.name.title().replace('/', '')}Options" if subresource.connect else ""
+    return {
+        "group": group if version else resource.group,
+        "version": version or resource.version,
+        "kind": subresource.body_kind or options or resource.kind,
+    }
 
 
 def _operation(
@@ -156,7 +170,7 @@ def _operation(
         "operationId": f"{verb}{group}{resource.version.title()}{where}{resource.kind}{suffix}",
         "tags": [f"{group.lower()}_{resource.version}"],
         "x-kubernetes-action": action,
-        "x-kubernetes-group-version-kind": SCALE
+        GVK: SCALE
         if suffix == "Scale"
         else {"group": resource.group, "version": resource.version, "kind": resource.kind},
         "responses": {"200": {"description": "OK", "content": content}, "401": {"description": "Unauthorized"}},

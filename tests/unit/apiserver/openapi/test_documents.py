@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from apiserver.kind import Subresource
 from apiserver.kinds import ALL
 from apiserver.openapi.documents import document_v3, whole_v2
+from apiserver.openapi.paths import paths_of
 from apiserver.openapi.schemas import component
 from sampan.api import apps_v1, core_v1, meta_v1
 
@@ -81,3 +84,19 @@ def test_operation_ids_are_unique() -> None:
         if isinstance(operation, dict)
     ]
     assert len(ids) == len(set(ids))
+
+
+def test_no_operation_of_a_kind_misleads_kubectl_about_what_the_kind_takes() -> None:
+    """kubectl asks the first patch operation of a kind, whichever it meets, whether fieldValidation is there."""
+    proxy = Subresource("proxy", ("create", "delete", "get", "patch", "update"), never, connect=True)
+    for kind in CORE:
+        paths = dict(paths_of(replace(kind, subresources=(*kind.subresources, proxy)), "x", "y"))
+        own = {"group": "", "version": "v1", "kind": kind.resource.kind}
+        patches = [item["patch"] for item in paths.values() if "patch" in item]
+        mine = [one for one in patches if one["x-kubernetes-group-version-kind"] == own]
+        assert all("fieldValidation" in {parameter["name"] for parameter in one["parameters"]} for one in mine)
+        assert len(mine) == len(patches) - 1 - (kind.scale is not None) or not kind.stored
+
+
+async def never(_: Any) -> Any:
+    raise NotImplementedError
