@@ -135,7 +135,7 @@ def _subresource(kind: AnyKind, subresource: Subresource, place: list[Path]) -> 
 
 
 def _body_kind(kind: AnyKind, subresource: Subresource) -> dict[str, str]:
-    """What an operation on a subresource is about; kubectl takes all operations of an object's own kind for the kind's."""
+    """What a subresource's operation is about; kubectl takes all operations of an object's own kind for the kind's."""
     resource = kind.resource
     group, version = (subresource.group, subresource.version) if subresource.version else ("", "")
     options = f"{resource.kind}{subresource.name.title().replace('/', '')}Options" if subresource.connect else ""
