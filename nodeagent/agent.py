@@ -246,7 +246,7 @@ class Agent:
         """Refuse a pod that can't run beside those that are here."""
         node = self.node.node
         labels = node.metadata.labels if node is not None else {}
-        others = [one.pod for one in self.workers.values()]
+        others = [one.pod for one in self.workers.values() if one.takes_room]
         verdict = refusal(worker.pod, others, labels, self.node.allocatable)
         if verdict is not None:
             self.context.say(worker.pod, "Warning", verdict.reason, verdict.message.removeprefix("Pod was rejected: "))

@@ -113,6 +113,17 @@ class PodWorker:
         return self._latest.pod
 
     @property
+    def takes_room(self) -> bool:
+        """Whether the node's room and ports are still this pod's, for the admission of others.
+
+        Not once it is refused, all of it has ended, or the API has forgotten it: then the scheduler has given its room
+        away already.
+        """
+        if self._latest.removed or self.stage in (Stage.REMOVING, Stage.GONE):
+            return False
+        return self._verdict is None or bool(self.observed.alive)
+
+    @property
     def _pod(self) -> core_v1.Pod:
         return self._latest.pod
 

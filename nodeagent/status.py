@@ -45,6 +45,10 @@ def status_of(pod: core_v1.Pod, seen: Observed, plan: Plan, facts: NodeFacts, no
         phase = verdict.phase
     if pod.status.phase in ("Succeeded", "Failed"):
         phase = pod.status.phase
+    never_began = bool(verdict and verdict.reason) and not (seen.sandboxes or seen.containers or _making(seen))
+    told = reports
+    if never_began and not any(report.container_id for report in reports.values()):
+        told = {}  # a refused pod has no containers to tell of, or kubectl would say that they are being created
     old = pod.status
     ips = _pod_ips(pod, seen, facts, phase)
     fields: dict[str, Any] = {
@@ -56,9 +60,9 @@ def status_of(pod: core_v1.Pod, seen: Observed, plan: Plan, facts: NodeFacts, no
         "host_ips": [core_v1.HostIP(ip=ip) for ip in facts.host_ips],
         "pod_ip": ips[0] if ips else None,
         "pod_ips": [core_v1.PodIP(ip=ip) for ip in ips],
-        "init_container_statuses": [reports[one.name] for one in pod.spec.init_containers],
-        "container_statuses": [reports[one.name] for one in pod.spec.containers],
-        "ephemeral_container_statuses": [reports[one.name] for one in pod.spec.ephemeral_containers],
+        "init_container_statuses": _told(told, pod.spec.init_containers),
+        "container_statuses": _told(told, pod.spec.containers),
+        "ephemeral_container_statuses": _told(told, pod.spec.ephemeral_containers),
         "reason": verdict.reason if verdict and verdict.reason else old.reason,
         "message": verdict.message if verdict and verdict.message else old.message,
     }
@@ -71,6 +75,12 @@ def status_of(pod: core_v1.Pod, seen: Observed, plan: Plan, facts: NodeFacts, no
         one if one.last_transition_time else _since(one, old.conditions, generation, now) for one in kept
     ]
     return old.model_copy(update=fields)
+
+
+def _told(
+    reports: dict[str, core_v1.ContainerStatus], specs: Iterable[core_v1.Container | core_v1.EphemeralContainer]
+) -> list[core_v1.ContainerStatus]:
+    return [reports[one.name] for one in specs if one.name in reports]
 
 
 def _making(seen: Observed) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nodeagent.observed import Container, ContainerState, Failure, Health, Observed, Sandbox, SandboxState
-from nodeagent.plan import Wish, plan
+from nodeagent.plan import Verdict, Wish, plan
 from nodeagent.status import NodeFacts, status_of
 from nodeagent.statuses import is_urgent, patch_of
 from sampan.api.core_v1 import Pod, PodStatus
@@ -69,6 +69,14 @@ def test_a_pod_that_has_just_arrived() -> None:
     assert status.host_ip == "192.0.2.1"
     assert status.pod_ip is None
     assert status.observed_generation == 2
+
+
+def test_a_refused_pod_has_no_containers_to_tell_of() -> None:
+    verdict = Verdict("Failed", "OutOfcpu", "Pod was rejected: no room")
+    planned = plan(Wish(pod("a"), verdict=verdict), Observed(), T0 + 100)
+    status = status_of(pod("a"), Observed(), planned, FACTS, NOW)
+    assert (status.phase, status.reason, status.message) == ("Failed", "OutOfcpu", "Pod was rejected: no room")
+    assert status.container_statuses == []
 
 
 def test_a_pod_that_runs() -> None:
