@@ -9,10 +9,11 @@ Zones are not told apart yet: the whole cluster is one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from types import MappingProxyType
 
 from controllers.conditions import find, stamp
 from controllers.daemonset import tolerates
@@ -304,12 +305,21 @@ def stay(pod: Pod, taints: Sequence[Taint], default_seconds: int | None) -> floa
     return shortest
 
 
-def evict(node: Node, pods: Sequence[Pod], now: datetime, default_seconds: int | None = None) -> Iterator[Action]:
-    """Pure: pods whose time on a tainted node is up are deleted; for the others the time is set."""
+def evict(
+    node: Node,
+    pods: Sequence[Pod],
+    now: datetime,
+    default_seconds: int | None = None,
+    seen: Mapping[str, datetime] = MappingProxyType({}),
+) -> Iterator[Action]:
+    """Pure: pods whose time on a tainted node is up are deleted; for the others the time is set.
+
+    `seen` is when a taint was seen first, by its key: nobody has to write `timeAdded`, and `kubectl taint` does not.
+    """
     taints = [one for one in node.spec.taints if one.effect == NO_EXECUTE]
     if not taints:
         return
-    since = max((one.time_added for one in taints if one.time_added is not None), default=now)
+    since = max(one.time_added or seen.get(one.key or "", now) for one in taints)
     evictions: list[Action] = []
     for pod in pods:
         if is_terminating(pod):
@@ -347,9 +357,16 @@ def _eviction(pod: Pod, now: datetime) -> Action:
 
 def taint_eviction(default_seconds: int | None) -> Controller[Node]:
     """Evicts by NoExecute taints, whoever set them."""
+    first_seen: dict[str, dict[str, datetime]] = {}  # by node; a restart counts anew, as upstream's does
 
     def reconcile(node: Node, world: World) -> Iterator[Action]:
-        yield from evict(node, world.by(PODS, "node", node.metadata.name or ""), world.now, default_seconds)
+        name = node.metadata.name or ""
+        keys = [one.key or "" for one in node.spec.taints if one.effect == NO_EXECUTE]
+        before = first_seen.pop(name, {})
+        if keys:
+            first_seen[name] = {key: before.get(key, world.now) for key in keys}
+        pods = world.by(PODS, "node", name)
+        yield from evict(node, pods, world.now, default_seconds, first_seen.get(name, {}))
 
     def tainted(change: Change[Node], _: World) -> Iterator[Key]:
         before: Sequence[Taint] = change.old.spec.taints if change.old is not None else ()

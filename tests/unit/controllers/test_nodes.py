@@ -237,10 +237,11 @@ def test_how_long_a_pod_stays(tolerations: list[dict[str, Any]], default: int | 
     assert stay(pod("p", "n1", tolerations=tolerations), [TAINT], default) == wanted
 
 
-def test_pods_leave_a_tainted_node_when_their_time_is_up() -> None:
+@pytest.mark.parametrize("taint", [TAINT, TAINT.model_copy(update={"time_added": None})], ids=["timed", "untimed"])
+def test_pods_leave_a_tainted_node_when_their_time_is_up(taint: Taint) -> None:
     cluster = Cluster()
     tainted = node("n1", "Unknown")
-    cluster.put(NODES, tainted.model_copy(update={"spec": tainted.spec.model_copy(update={"taints": [TAINT]})}))
+    cluster.put(NODES, tainted.model_copy(update={"spec": tainted.spec.model_copy(update={"taints": [taint]})}))
     cluster.put(PODS, pod("leaves", "n1"))
     cluster.put(PODS, pod("waits", "n1", tolerations=[{**TOLERATED, "tolerationSeconds": 60}]))
     cluster.put(PODS, pod("stays", "n1", tolerations=[TOLERATED]))
