@@ -32,6 +32,7 @@ from apiserver.pages import SitePages
 from apiserver.registry import Registry
 from apiserver.startup import bootstrap
 from sampan import kinds as known
+from sampan.api.build import build
 from sampan.clock import Clock
 from sampan.errors import ApiError
 from sampan.logs import fields
@@ -88,6 +89,8 @@ class Site:
 
     async def start(self) -> None:
         """Open the sockets once the cache is filled."""
+        for kind in KINDS:
+            build(kind.resource.model)  # here, and not in the first request for each
         await self.core.start()
         self.custom_kinds.sync()
         self._http = Server(self.app)

@@ -20,10 +20,19 @@ from deploy.places import NodePlaces, Places, image_store
 from deploy.spec import Cluster, NodeSpec
 
 PRELOADED = ("apiserver.main", "scheduler.main", "controllers.main", "nodeagent.main", "nodeagent.runtime.main")
+SHARED = ("PODS", "NODES", "SERVICES", "NAMESPACES", "SERVICE_ACCOUNTS", "CONFIG_MAPS", "LEASES", "EVENTS")
 API_PORT = 6443
 ETCD_PORT = 2379
 KUBELET_PORT = 10250
 FIRST_INHERITED = 3
+
+
+def preload_models() -> None:
+    """Import and build what all components share, the API server's only need."""
+    kinds: Any = importlib.import_module("sampan.kinds")
+    client: Any = importlib.import_module("sampan.client")
+    client.warm(*(getattr(kinds, name) for name in SHARED))
+    importlib.import_module("uvloop")
 
 
 def preload() -> None:

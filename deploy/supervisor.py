@@ -73,11 +73,12 @@ class Supervisor:
         components.write_configs(cluster, places)
         places.etcd.mkdir(exist_ok=True, mode=0o700)
         self._control_plane("etcd", components.executed(*components.etcd_command(cluster, places)))
-        components.preload()
-        gc.collect()
-        gc.freeze()
+        components.preload_models()
+        _share()
         api = components.forked("apiserver.main", places.config / "apiserver.json")
         self._control_plane("apiserver", api, descriptors=(self._listener.fileno(),))
+        components.preload()  # while the API server, which everybody waits for, imports what it alone needs
+        _share()
         for one in cluster.spec.nodes:
             self._start_node(one)
         for name in ("controllers", "scheduler"):
@@ -156,6 +157,12 @@ class Supervisor:
     def _describe(self, nodes: Sequence[NodeSpec]) -> None:
         self._cluster = self._cluster.with_nodes(nodes)
         save(self._cluster, self._places)
+
+
+def _share() -> None:
+    """Keep what is loaded out of the collector's sight, whose marks would copy the pages that forks share."""
+    gc.collect()
+    gc.freeze()
 
 
 def save(cluster: Cluster, places: Places) -> None:

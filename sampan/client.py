@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sampan import kubeconfig
 from sampan.api.base import JSON, Object
+from sampan.api.build import build
 from sampan.api.meta_v1 import ListMeta
 from sampan.clock import Clock
 from sampan.errors import ApiError
@@ -81,11 +82,13 @@ class _Line(Object, Generic[M]):
 
 @lru_cache(maxsize=1024)
 def _page_reader(model: type[Any]) -> TypeAdapter[Any]:
+    build(model)
     return TypeAdapter(_Page[model])  # type: ignore[valid-type]  # made for a model known at run time
 
 
 @lru_cache(maxsize=1024)
 def _line_reader(model: type[Any]) -> TypeAdapter[Any]:
+    build(model)
     return TypeAdapter(_Line[model])  # type: ignore[valid-type]  # made for a model known at run time
 
 
@@ -95,7 +98,6 @@ def warm(*resources: Resource[Any]) -> None:
         model: type[Object] = resource.model
         _page_reader(model).validate_json(b'{"items":[]}')
         _line_reader(model).rebuild()
-        model.model_rebuild()
 
 
 class Client:
