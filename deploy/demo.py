@@ -156,7 +156,8 @@ class Client:
         again = sum("RETRY" in line for line in lines) - self._retries
         check(bool(lines), "the client has no answer")
         check(not failed, f"{len(failed)} of {len(lines)} requests failed, the first as number {failed[:1]}")
-        check(retries or not again, f"{again} attempts failed")
+        reasons = [lines[at - 1] for at, line in enumerate(lines) if "RETRY" in line and at][-again:]
+        check(retries or not again, f"{again} attempts failed: {reasons}")
         self._retries += again
         self._story.tell(
             f"{len(lines)} requests so far, none failed" + (f", {again} needed a second try" if again else "")

@@ -18,6 +18,7 @@ import socket
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
 from nodeagent.network.dns.answer import answer, lower
 from nodeagent.network.dns.message import (
@@ -85,7 +86,7 @@ class DnsServer:
                 what=f"{upstream} is this server itself",
                 remedy="name a resolver outside of the cluster, or none",
             )
-        self._transport: asyncio.DatagramTransport | None = None
+        self.transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: Counter[str] = Counter()
@@ -96,7 +97,7 @@ class DnsServer:
         loop = asyncio.get_running_loop()
         try:
             datagrams, stream = self._sockets()
-            self._transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=datagrams)
+            await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=datagrams)
             self._server = await asyncio.start_server(self._converse, sock=stream, limit=QUERY_BYTES)
         except OSError as error:
             await self.close()
@@ -117,8 +118,8 @@ class DnsServer:
 
     async def close(self) -> None:
         """Close the sockets and drop questions in flight."""
-        if self._transport:
-            self._transport.close()
+        if self.transport:
+            self.transport.close()
         if self._server:
             self._server.close()
         for task in tuple(self._tasks):
@@ -144,8 +145,8 @@ class DnsServer:
             self._send(encode(reply(query, SERVFAIL), _payload(query)), client)
 
     def _send(self, data: bytes, client: tuple[str, int]) -> None:
-        if self._transport and not self._transport.is_closing():
-            self._transport.sendto(data, client)
+        if self.transport and not self.transport.is_closing():
+            self.transport.sendto(data, client)
 
     def _query(self, data: bytes) -> Message | bytes | None:
         """The query; or the bytes to answer to what isn't one; None to say nothing."""
@@ -259,6 +260,10 @@ class DnsServer:
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, server: DnsServer) -> None:
         self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Questions may be waiting in the socket, so answers go out from the first moment on."""
+        self._server.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._server.datagram(data, addr)
