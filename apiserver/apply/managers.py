@@ -279,7 +279,7 @@ def _apply(old: Json, configuration: Configuration, managers: Managers) -> Outco
     last = managers.get(manager)
     merged: Json = merge(old, configuration.value, of)
     if last is not None:
-        kept = fields
+        kept = paths_of(configuration.value, of).union(METADATA)  # with what nobody manages, such as the name
         for one, owned in managers.items():
             if one != manager:
                 kept = kept.union(owned.fields)

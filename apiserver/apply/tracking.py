@@ -6,6 +6,7 @@ Elsewhere: the rules themselves (managers.py), applying (verb.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -61,14 +62,8 @@ def is_reset(proposed: Mapping[str, Any]) -> bool:
 
 
 def stamped(entries: Sequence[ManagedFieldsEntry], manager: Manager, now: datetime) -> list[ManagedFieldsEntry]:
-    """The entries with the applier's set to now."""
-    made = []
-    for entry in entries:
-        if (entry.manager, entry.operation, entry.subresource or "") == (
-            manager.name,
-            manager.operation,
-            manager.subresource,
-        ):
-            entry = entry.model_copy(update={"time": now.replace(microsecond=0)})
-        made.append(entry)
-    return made
+    """The entries in order, with the applier's set to now."""
+    managers = read([entry.to_json() for entry in entries])
+    if manager in managers:
+        managers[manager] = replace(managers[manager], time=now.replace(microsecond=0))
+    return [ManagedFieldsEntry.from_json(entry) for entry in write(managers)]

@@ -30,7 +30,7 @@ class Field(NamedTuple):
 class Type:
     """How a value merges. The same type says it for an object and for a list; the value decides which it is."""
 
-    __slots__ = ("_fields", "_made", "atomic", "items", "keys", "list_type", "text", "values")
+    __slots__ = ("_fields", "_made", "atomic", "items", "keys", "list_type", "omitted", "text", "values")
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Type:
         list_type: str = "atomic",
         keys: tuple[str, ...] = (),
         text: bool = False,
+        omitted: bool = False,
     ) -> None:
         self._made: Mapping[str, Field] | None = None if fields else {}
         self._fields = fields
@@ -52,6 +53,8 @@ class Type:
         self.list_type = list_type
         """atomic, set or map."""
         self.keys = keys
+        self.omitted = omitted
+        """An empty one is the same as none: lists and maps of models."""
         self.text = text
         """A number counts as its text, as quantities may be given as numbers."""
 
@@ -110,16 +113,17 @@ def _of_hint(hint: Any, marks: Mapping[str, Any]) -> Type:
         return _of_hint(known[0], marks) if len(known) == 1 else UNTYPED
     map_type = marks.get("x-kubernetes-map-type")
     if origin is list:
-        return _list(_of_hint(get_args(hint)[0], {}), marks)
+        return _list(_of_hint(get_args(hint)[0], {}), marks, omitted=True)
     if origin is dict:
-        return Type(values=_of_hint(get_args(hint)[1], {}), atomic=map_type == "atomic")
+        return Type(values=_of_hint(get_args(hint)[1], {}), atomic=map_type == "atomic", omitted=True)
     if isinstance(hint, type) and issubclass(hint, Object):
         return of_model(hint, None if map_type is None else map_type == "atomic")
     return TEXT if hint is str else UNTYPED
 
 
-def _list(items: Type, marks: Mapping[str, Any]) -> Type:
+def _list(items: Type, marks: Mapping[str, Any], *, omitted: bool = False) -> Type:
     return Type(
+        omitted=omitted,
         items=items,
         list_type=marks.get("x-kubernetes-list-type") or "atomic",
         keys=tuple(marks.get("x-kubernetes-list-map-keys") or ()),

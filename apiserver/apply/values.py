@@ -157,8 +157,10 @@ def _of_maps(old: dict[str, Any], new: dict[str, Any], of: Type) -> Changes:
         else:
             found[FIELD + name] = changes(mine, new[name], child)
     for name, theirs in new.items():
-        if name not in old:
-            found[FIELD + name] = Changes(_itself(theirs, of.child(name) or UNTYPED), EMPTY, EMPTY)
+        if name not in old and theirs is not None:  # null asks for what is so already
+            child = of.child(name) or UNTYPED
+            if theirs or not child.omitted:
+                found[FIELD + name] = Changes(_itself(theirs, child), EMPTY, EMPTY)
     return _joined(found)
 
 

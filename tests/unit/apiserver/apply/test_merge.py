@@ -329,3 +329,14 @@ def test_many_updaters_become_one() -> None:
 )
 def test_entries_that_make_no_sense_are_told(entry: dict[str, Any], place: str) -> None:
     assert [error.path for error in errors([entry])] == [place]
+
+
+def test_metadata_stays_when_its_last_managed_field_goes() -> None:
+    live = {"metadata": {"name": "m", "uid": "u"}, "data": {"a": "1"}}
+    of = types.of_model(ConfigMap)
+    wanted = Configuration({"metadata": {"labels": {"a": "b"}}}, of, Manager("x", APPLY), "v1")
+    outcome = apply(live, wanted, NOW)
+    live = outcome.value | {"metadata": outcome.value["metadata"] | {"managedFields": write(outcome.managers)}}
+    assert live["metadata"]["labels"] == {"a": "b"}
+    left = apply(live, Configuration({}, of, Manager("x", APPLY), "v1"), NOW).value
+    assert left == {"metadata": {"name": "m", "uid": "u"}, "data": {"a": "1"}}
