@@ -1,7 +1,4 @@
-"""The real Helm 4: install, upgrade, roll back, uninstall.
-
-Helm 4 applies on the server's side unless told otherwise; that is not there yet, hence --server-side=false.
-"""
+"""The real Helm 4, which applies on the server's side: install, upgrade, roll back, uninstall."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from clusters import ROOT, Failed, LocalCluster
 
 HELM = ROOT / ".tools" / "helm" / "helm"
 CHART = str(Path(__file__).parent / "chart")
-WAIT = ("--server-side=false", "--wait", "--timeout", "60s")
+WAIT = ("--wait", "--timeout", "60s")
 
 pytestmark = pytest.mark.skipif(not HELM.exists(), reason=f"no {HELM}: `make test` fetches it by tests/helm.sh")
 
@@ -57,6 +54,13 @@ def test_a_release_lives_and_goes(cluster: LocalCluster, namespace: str) -> None
     assert "hello-settings" not in cluster.kubectl("get", "configmaps", "-n", namespace)
 
 
-def test_server_side_apply_is_refused_in_words(cluster: LocalCluster, namespace: str) -> None:
-    with pytest.raises(Failed, match="server-side apply is not there yet"):
-        helm(cluster, namespace, "install", "hello", CHART)
+def test_a_release_from_the_client_side_goes_on_from_the_servers(cluster: LocalCluster, namespace: str) -> None:
+    helm(cluster, namespace, "install", "hello", CHART, "--server-side=false", *WAIT)
+    helm(cluster, namespace, "upgrade", "hello", CHART, "--server-side=true", *WAIT)
+    with pytest.raises(Failed, match='conflict with "before-first-apply"'):
+        helm(cluster, namespace, "upgrade", "hello", CHART, "--server-side=true", "--set", "replicas=3", *WAIT)
+    helm(
+        cluster, namespace, "upgrade", "hello", CHART,
+        "--server-side=true", "--force-conflicts", "--set", "replicas=3", *WAIT,
+    )  # fmt: skip
+    assert answer(cluster, namespace) == "webapp:v1 x3 hello secret"

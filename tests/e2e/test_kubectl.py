@@ -194,9 +194,10 @@ def test_what_is_not_there_is_said(cluster: LocalCluster, words: tuple[str, ...]
     assert any(one in told for one in expected), told
 
 
-def test_server_side_apply_is_refused_in_words(cluster: LocalCluster, namespace: str) -> None:
-    told = refused(cluster, "apply", "-n", namespace, "--server-side", "-f", "-", stdin=WEB)
-    assert "server-side apply is not there yet" in told
+def test_server_side_apply(cluster: LocalCluster, namespace: str) -> None:
+    told = cluster.kubectl("apply", "-n", namespace, "--server-side", "-f", "-", stdin=WEB)
+    assert all(line.endswith(" serverside-applied") for line in told.splitlines())
+    cluster.kubectl("rollout", "status", "-n", namespace, "deploy/web", "--timeout=60s")
 
 
 def test_apply_diff_and_dry_run(cluster: LocalCluster, namespace: str) -> None:
