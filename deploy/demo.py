@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups, cluster, process_tree, removal
+from deploy import cgroups, cluster, removal
 from deploy.places import Places
 
 NAME = "demo"
@@ -268,17 +268,18 @@ def cut_a_node_off(story: Story) -> None:
 
 
 def machine(places: Sequence[Path]) -> dict[str, list[str]]:
-    """What a cluster could leave behind on this machine; of the mounts, those below `places`."""
+    """What a cluster could leave behind on this machine; of mounts and processes, those of `places`."""
 
     def lines(*command: str) -> list[str]:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
 
+    ours = [os.fsencode(place) for place in places]
     processes = []
-    for path in Path("/proc").glob("[0-9]*/comm"):
+    for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            name = path.read_text().strip()
-            if name.startswith("sampan-") and process_tree.start_time(int(path.parent.name)):
-                processes.append(f"{path.parent.name} {name}")
+            environment = path.read_bytes()
+            if any(place in environment for place in ours):
+                processes.append(f"{path.parent.name} {path.with_name('comm').read_text().strip()}")
     return {
         "mounts": [str(point) for place in places for point in removal.mount_points(place)],
         "interfaces": sorted(os.listdir("/sys/class/net")),
