@@ -6,6 +6,7 @@ KEP-2896 says, so that clients may keep them for good.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -15,7 +16,7 @@ from aiohttp import web
 from apiserver.http.request import Asked
 from apiserver.http.response import respond
 from apiserver.kind import AnyKind, User
-from apiserver.openapi import schemas
+from apiserver.openapi import protobuf, schemas
 from apiserver.openapi.paths import paths_of
 from apiserver.openapi.schemas import META, Schema
 from apiserver.registry import Registry
@@ -37,6 +38,7 @@ class Documents:
         self._generation = -1
         self._v3: dict[str, bytes] = {}
         self._v2: bytes | None = None
+        self._v2_protobuf: bytes | None = None
 
     async def page_v3(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
         """/openapi/v3 and what is below it. Raises ApiError 404."""
@@ -50,9 +52,14 @@ class Documents:
         return respond(document)
 
     async def page_v2(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
-        """/openapi/v2. Raises ApiError 406 for those who take nothing but protobuf."""
+        """/openapi/v2, in JSON or in protobuf. Raises ApiError 406."""
         self._refresh()
         accepted = request.headers.get("Accept", "*/*")
+        if protobuf.MEDIA in accepted:
+            if self._v2_protobuf is None:
+                value = whole_v2(self._registry.all())
+                self._v2_protobuf = await asyncio.to_thread(protobuf.document, value)
+            return respond(self._v2_protobuf, 200, protobuf.ANSWERED)
         if "json" not in accepted and "*/*" not in accepted and "application/*" not in accepted:
             raise ApiError(406, Reason.NOT_ACCEPTABLE, "only the following media types are accepted: application/json")
         if self._v2 is None:
@@ -61,7 +68,7 @@ class Documents:
 
     def _refresh(self) -> None:
         if self._generation != self._registry.generation:
-            self._generation, self._v2 = self._registry.generation, None
+            self._generation, self._v2, self._v2_protobuf = self._registry.generation, None, None
             self._v3.clear()
 
     def _names(self) -> dict[str, list[AnyKind]]:

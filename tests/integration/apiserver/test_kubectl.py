@@ -119,3 +119,15 @@ def test_discovery_and_health(servers: Servers) -> None:
     assert "SelfSubjectReview" in out
     assert "readyz check passed" in servers.kubectl("get", "--raw", "/readyz?verbose")
     assert "apiserver_request_total" in servers.kubectl("get", "--raw", "/metrics")
+
+
+def test_a_list_is_applied_with_validation(servers: Servers, space: str) -> None:
+    items = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"x": "1"}}
+        for name in ("listed-a", "listed-b")
+    ]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    said = servers.kubectl("-n", space, "apply", "-f", "-", stdin=text)
+    assert said.splitlines() == ["configmap/listed-a created", "configmap/listed-b created"]
+    again = servers.kubectl("-n", space, "get", "configmap", "listed-a", "listed-b", "-o", "yaml")
+    servers.kubectl("-n", space, "apply", "-f", "-", stdin=again)
