@@ -6,6 +6,7 @@ from apiserver.admission.accounts import SERVICE_ACCOUNT
 from apiserver.admission.namespaces import NAMESPACE_LIFECYCLE
 from apiserver.admission.nodes import NODE_RESTRICTION
 from apiserver.admission.priority import PRIORITY, PRIORITY_CLASS
+from apiserver.admission.runtime_classes import RUNTIME_CLASS
 from apiserver.admission.taints import DEFAULT_TOLERATION_SECONDS, TAINT_NODES_BY_CONDITION
 from apiserver.kind import Admission
 
@@ -16,5 +17,6 @@ ALL: tuple[Admission, ...] = (
     TAINT_NODES_BY_CONDITION,
     PRIORITY,
     DEFAULT_TOLERATION_SECONDS,
+    RUNTIME_CLASS,
     PRIORITY_CLASS,
 )

@@ -138,3 +138,19 @@ async def test_a_patch_of_json_is_read_as_strictly_as_any_body(api: Any, maps: s
     await api.ask("POST", maps, {"metadata": {"name": "a"}})
     status, body, _ = await api.ask("PATCH", f"{maps}/a", orjson.dumps({"data": 5}), headers=MERGE)
     assert (status, body["details"]["causes"][0]["field"]) == (422, "patch")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"runtimeClassName": "none"}, 'pod rejected: RuntimeClass "none" not found'),
+        ({"overhead": {"cpu": "1"}}, "pod rejected: Pod Overhead set without corresponding RuntimeClass"),
+    ],
+)
+async def test_a_runtime_class_that_is_not_there_is_forbidden(api: Any, spec: dict[str, Any], message: str) -> None:
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}], **spec}}
+    here = f"/api/v1/namespaces/{await api.new_namespace()}"
+    await api.ask("POST", f"{here}/serviceaccounts", {"metadata": {"name": "default"}})
+    status, body, _ = await api.ask("POST", f"{here}/pods?dryRun=All", pod)
+    assert (status, body["reason"]) == (403, "Forbidden")
+    assert message in body["message"]
