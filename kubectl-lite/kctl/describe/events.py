@@ -30,7 +30,8 @@ def lines(found: Iterable[dict[str, Any]], level: int = 0) -> Iterable[str]:
     rows = []
     for one in found:
         source = (one.get("source") or {}).get("component") or one.get("reportingComponent") or ""
-        message = str(one.get("message") or "").strip()
+        place = (one.get("involvedObject") or {}).get("fieldPath")
+        message = (f"{place}: " if place else "") + str(one.get("message") or "").strip()
         rows.append(f"{indent}  {one.get('type', '')}\t{one.get('reason', '')}\t{event_age(one)}\t{source}\t{message}")
     if not rows:
         yield f"{indent}Events:\t<none>"
