@@ -60,19 +60,19 @@ def test_run_sees_earlier_steps_and_its_changes_are_kept(make: Build) -> None:
         BASE
         + """ENV A=env
 ARG B=arg
-WORKDIR /work
+WORKDIR /app
 RUN echo "$A $B $(pwd) $(id -u)" >out && echo x >/gone
 USER 12:34
-RUN rm -f /bin/ash; id -u; echo nope >/work/denied || echo fine
+RUN rm -f /bin/ash; id -u; echo nope >/app/denied || echo fine
 USER 0
-RUN rm /gone && rm -r /bin/sh && /bin/busybox touch -d 2001-01-01 /work/old
+RUN rm /gone && rm -r /bin/sh && /bin/busybox touch -d 2001-01-01 /app/old
 """
     )
-    assert text_of(image, "/work/out") == "env arg /work 0\n"
+    assert text_of(image, "/app/out") == "env arg /app 0\n"
     assert text_of(image, "/gone") is None
     assert text_of(image, "/bin/sh") is None
-    assert text_of(image, "/work/denied") is None
-    assert os.stat(f"{image.layers[0]}/work/old").st_mtime == 0
+    assert text_of(image, "/app/denied") is None
+    assert os.stat(f"{image.layers[0]}/app/old").st_mtime == 0
 
 
 def test_a_failing_command_names_its_line_and_last_words(make: Build) -> None:
