@@ -56,6 +56,13 @@ class Lens:
         self.whole = self._as_is and match.everything and not match.prefix
         """Sees all events as the same bytes as everybody."""
 
+    @property
+    def current(self) -> bool:
+        """Whether the kind's objects are still read as when the watch began; a custom kind may change or go."""
+        resource = self._kind.resource
+        now = self._core.registry.find(resource.group, resource.version, resource.plural)
+        return now is self._kind or (now is not None and now.from_stored is self._kind.from_stored)
+
     def shown(self, item: Item) -> bytes:
         """An object in the watcher's form."""
         if self._as_is:
@@ -201,7 +208,7 @@ class Stream:
         core, ring, lens = self._core, self._ring, self._lens
         end = loop.time() + seconds
         next_bookmark = loop.time() + BOOKMARK_SECONDS
-        while not core.stopping:
+        while not core.stopping and lens.current:
             now = loop.time()
             if now >= end:
                 break

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from apiserver.crds.custom import kind_of
+from apiserver.crds.custom import ENDING_VERBS, kind_of
 from apiserver.crds.naming import is_true, status_of
 from apiserver.kind import AnyKind, Json
 from apiserver.kinds.customresourcedefinition import FINALIZER, built_in_names
@@ -66,7 +67,10 @@ class CustomKinds:
                 if known is not None and _serves_same(definition, known[1]):
                     self._known[name] = (item.revision, definition, known[2])
                     continue
-                kinds = tuple(self._kinds(definition))
+                if known is not None and _serves_same(definition, known[1], ending=True):
+                    kinds = tuple(replace(kind, verbs=ENDING_VERBS) for kind in known[2])
+                else:
+                    kinds = tuple(self._kinds(definition))
             except (ValidationError, ValueError, KeyError) as error:
                 log.error("a stored definition cannot be served", extra=fields(name=name, error=error))
                 continue
@@ -76,10 +80,18 @@ class CustomKinds:
                 here = {kind.resource.version for kind in kinds}
                 self._drop(tuple(kind for kind in known[2] if kind.resource.version not in here))
             self._known[name] = (item.revision, definition, kinds)
+            if known is not None:
+                self._end_watches(known[2])
 
     def _drop(self, kinds: tuple[AnyKind, ...]) -> None:
         for kind in kinds:
             self._core.registry.remove(kind.resource)
+        self._end_watches(kinds)
+
+    def _end_watches(self, kinds: tuple[AnyKind, ...]) -> None:
+        """Let watchers see that their kind is not served as it was; they end, and their clients begin anew."""
+        for name in {storage_name(kind.storage) for kind in kinds}:
+            self._core.cache.shelf(name).ring.wake()
 
     def _kinds(self, definition: CustomResourceDefinition) -> Iterator[AnyKind]:
         spec = definition.spec
@@ -181,10 +193,12 @@ class CustomKinds:
         return not page.entries
 
 
-def _serves_same(new: CustomResourceDefinition, old: CustomResourceDefinition) -> bool:
+def _serves_same(new: CustomResourceDefinition, old: CustomResourceDefinition, *, ending: bool = False) -> bool:
+    """Whether nothing has changed that kinds are made of; with `ending`, nothing but that it is being deleted."""
+
     def about(one: CustomResourceDefinition) -> Any:
-        ending = one.metadata.deletion_timestamp is not None
-        return one.spec, one.status.accepted_names, is_true(one.status.conditions, "Established"), ending
+        deleted = one.metadata.deletion_timestamp is not None or ending
+        return one.spec, one.status.accepted_names, is_true(one.status.conditions, "Established"), deleted
 
     return bool(about(new) == about(old))
 

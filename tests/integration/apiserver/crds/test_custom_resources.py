@@ -6,6 +6,8 @@ import asyncio
 import copy
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -21,6 +23,8 @@ from sampan.client import Client
 from sampan.informer import Informer
 from sampan.resource import Resource
 from tests.servers import Servers
+
+ROOT = Path(__file__).parents[4]
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -125,6 +129,19 @@ def kind(servers: Servers) -> Iterator[Kind]:
     made.define()
     yield made
     servers.kubectl("delete", "crd", made.name, "--ignore-not-found", "--timeout=20s")
+
+
+@pytest.fixture
+def controllers(servers: Servers, tmp_path: Path) -> Iterator[None]:
+    config = tmp_path / "controllers.json"
+    kubeconfig = servers.kubeconfig_of("system:kube-controller-manager")
+    config.write_text(json.dumps({"kubeconfig": str(kubeconfig), "leader_elect": False}))
+    with (tmp_path / "controllers.log").open("wb") as log:
+        command = [sys.executable, "-m", "controllers.main", "--config", str(config)]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
+    yield
+    process.terminate()
+    process.wait(10)
 
 
 def test_an_object_is_applied_shown_scaled_and_explained(kind: Kind) -> None:
@@ -298,3 +315,38 @@ def test_a_kind_is_served_the_moment_it_is_defined(servers: Servers, tmp_path: P
     servers.kubectl("create", "--raw", f"/apis/{kind.group}/v1/crontabs", "-f", str(body))
     assert kind.read("my")["spec"]["replicas"] == 1
     servers.kubectl("delete", "crd", kind.name)
+
+
+async def test_a_watch_ends_when_its_kind_changes(kind: Kind, api: Any) -> None:
+    path = f"{api.servers.url}/apis/{kind.group}/v1/crontabs?watch=true&timeoutSeconds=60"
+    async with asyncio.timeout(10), api.session.get(path) as answer:
+        await asyncio.to_thread(kind.apply, kind.object("my"))
+        assert json.loads(await answer.content.readline())["object"]["metadata"]["name"] == "my"
+        fields = kind.definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        fields["size"] = {"type": "string", "default": "M"}
+        await asyncio.to_thread(kind.apply, kind.definition)
+        assert await answer.content.read() == b""
+    async with asyncio.timeout(10), api.session.get(path) as answer:
+        assert json.loads(await answer.content.readline())["object"]["spec"]["size"] == "M"
+        await asyncio.to_thread(kind.servers.kubectl, "delete", "crd", kind.name)
+        assert json.loads(await answer.content.readline())["type"] == "DELETED"
+        assert await answer.content.read() == b""
+
+
+def test_owners_and_namespaces_take_their_objects_with_them(kind: Kind, controllers: None) -> None:
+    kubectl = kind.servers.kubectl
+    team = f"team-{kind.group.partition('.')[0]}"
+    kubectl("create", "namespace", team)
+    kind.apply(kind.object("parent"), "-n", team)
+    owner = yaml.safe_load(kubectl("get", kind.name, "parent", "-n", team, "-o", "yaml"))
+    child = kind.object("child")
+    child["metadata"]["ownerReferences"] = [
+        {"apiVersion": owner["apiVersion"], "kind": "CronTab", "name": "parent", "uid": owner["metadata"]["uid"]}
+    ]
+    kind.apply(child, "-n", team)
+    kind.apply(kind.object("other"), "-n", team)
+    kubectl("delete", kind.name, "parent", "-n", team)
+    kubectl("wait", "--for=delete", f"{kind.name}/child", "-n", team, "--timeout=20s")
+    assert [row[0] for row in kind.table("-n", team)[1:]] == ["other"]
+    kubectl("delete", "namespace", team, "--timeout=30s")
+    assert "No resources found" in kubectl("get", kind.name, "-A", check=False)
