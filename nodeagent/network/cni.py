@@ -2,7 +2,7 @@
 
 The runtime runs `python -m nodeagent.network.cni` with CNI_* variables and the configuration on stdin, once a step;
 all state is that of PodNetwork on disk. Type `loopback` is answered as well, since containerd asks for it.
-Source: CNI specification 1.0.0 (results of 0.4.0 are given to those who ask in it).
+Source: CNI specification 1.0.0 (results of 0.3 and 0.4 are given to those who ask in them).
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from nodeagent.network.namespaces import inside
 from nodeagent.network.pod import INTERFACE, LOOPBACK_INDEX, PodNetwork, gateway_of
 from sampan.netlink.route import RouteSocket, set_link
 
-VERSIONS = ("0.4.0", "1.0.0")
+VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0")
+OLDER = VERSIONS[:-1]
+"""Their results name the version of an address; containerd 1.6 asks for the loopback in 0.3.1."""
 TYPE = "sampan"
 LOOPBACK = "loopback"
 VERSION_UNSUPPORTED, BAD_ENVIRONMENT, IO_FAILED, UNDECODABLE, BAD_CONFIGURATION, FAILED = 1, 4, 5, 6, 7, 100
@@ -72,7 +74,7 @@ def run(environment: Mapping[str, str], text: bytes) -> dict[str, Any] | None:
     return {
         "cniVersion": version,
         "interfaces": [{"name": made.interface, "mac": made.mac, "sandbox": netns}],
-        "ips": [{**address, "version": "4"} if version == "0.4.0" else address],
+        "ips": [{**address, "version": "4"} if version in OLDER else address],
         "routes": [{"dst": "0.0.0.0/0", "gw": made.gateway}],
         "dns": {},
     }
@@ -149,7 +151,7 @@ def _loopback(command: str, version: str, environment: Mapping[str, str]) -> dic
     return {
         "cniVersion": version,
         "interfaces": [{"name": "lo", "mac": "00:00:00:00:00:00", "sandbox": netns}],
-        "ips": [{**address, "version": "4"} if version == "0.4.0" else address],
+        "ips": [{**address, "version": "4"} if version in OLDER else address],
         "dns": {},
     }
 

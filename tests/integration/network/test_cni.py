@@ -64,7 +64,7 @@ def test_add_check_and_del(lab: Any, tmp_path: Any) -> None:
 def test_errors_are_objects_with_the_specifications_codes(lab: Any, tmp_path: Any) -> None:
     plugin = Plugin(lab.node(), tmp_path)
     pod = lab.namespace("pod")
-    assert plugin.call("VERSION", "pod")[1]["supportedVersions"] == ["0.4.0", "1.0.0"]
+    assert plugin.call("VERSION", "pod")[1]["supportedVersions"] == ["0.3.0", "0.3.1", "0.4.0", "1.0.0"]
     assert plugin.call("ADD", "pod", pod.fd, CNI_IFNAME="net1")[1]["code"] == 4
     assert plugin.call("ADD", "", pod.fd)[1]["code"] == 4
     plugin.settings["cniVersion"] = "9.9.9"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -10,16 +11,20 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nodeagent.network.cni import write_configuration
+from nodeagent.network.config import PodNetworkConfig
 from sampan.api.core_v1 import Pod
 from sampan.client import Client
 
 FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"]
+POD_CIDR = "10.244.1.0/24"
 CONFIG = """\
 version = 2
 root = "{base}/root"
@@ -79,6 +84,8 @@ def containerd(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     if shutil.which("containerd") is None or shutil.which("runc") is None:
         pytest.skip("needs Debian's containerd and runc")
     base = tmp_path_factory.mktemp("containerd")
+    network = PodNetworkConfig(state_dir=node.state_dir / "network", device="uplink")
+    write_configuration(base / "cni" / "net.d", base / "cni" / "bin", network, POD_CIDR)
     config = base / "config.toml"
     config.write_text(CONFIG.format(base=base))
     with (base / "log").open("ab") as log:
@@ -172,3 +179,26 @@ async def test_pods_live_over_containerd_as_they_do_over_our_runtime(over_contai
     await cluster.run("later", [{"name": "c", "command": FOREVER}], hostNetwork=True)
     await cluster.until("later", ready, 40)
     assert (await cluster.get("contained")).status.to_json() == before
+
+
+async def test_a_pod_has_an_address_of_the_node_and_streams_by_kubectl(over_containerd: Any) -> None:
+    cluster = over_containerd
+    script = "mkdir /w; echo hello >/w/index.html; echo serving; exec httpd -f -p 8080 -h /w"
+    probe = {"httpGet": {"path": "/index.html", "port": 8080}, "periodSeconds": 1}
+    await cluster.run("served", [{"name": "c", "command": ["sh", "-c", script], "readinessProbe": probe}])
+    pod = await cluster.until("served", ready, 40)
+    assert pod.status.container_statuses[0].container_id.startswith("containerd://")
+    address = pod.status.pod_ip
+    assert address.startswith("10.244.1.")
+
+    def asked() -> bytes:
+        with urllib.request.urlopen(f"http://{address}:8080/", timeout=10) as answer:
+            return bytes(answer.read())
+
+    async def kubectl(*words: str, stdin: str = "") -> str:
+        return str(await asyncio.to_thread(cluster.node.servers.kubectl, *words, stdin=stdin))
+
+    assert await asyncio.to_thread(asked) == b"hello\n"
+    assert await kubectl("logs", "served") == "serving\n"
+    assert await kubectl("exec", "-i", "served", "--", "tr", "a-z", "A-Z", stdin="loud") == "LOUD"
+    assert address in await kubectl("exec", "served", "--", "busybox", "ip", "-4", "address", "show", "eth0")
