@@ -20,6 +20,8 @@ MOST_EVENTS = 16384
 MOST_BYTES = 32 * 2**20
 KEEP_SECONDS = 90.0
 BATCH_SECONDS = 0.005
+READER_SECONDS, MOST_REST_SECONDS = 0.0003, 0.05
+"""How much longer to rest after waking the readers, for each of them: sending costs by the batch, not by the event."""
 BATCH_EVENTS = 256
 BATCH_BYTES = 256 * 1024
 
@@ -195,7 +197,8 @@ class Ring:
         if self._wake_planned or not self._waiting:
             return
         loop = asyncio.get_running_loop()
-        pause = self._woken_at + BATCH_SECONDS - loop.time()
+        rest = min(MOST_REST_SECONDS, max(BATCH_SECONDS, READER_SECONDS * len(self._waiting)))
+        pause = self._woken_at + rest - loop.time()
         if pause <= 0:
             self.wake()
         else:
