@@ -22,6 +22,7 @@ from sampan.api.meta_v1 import ObjectMeta
 from sampan.errors import FieldError
 from sampan.resource import Resource, Scope
 
+MOST_LEVELS = 200
 MOST_SEEN = 4096
 ENDING_VERBS = tuple(verb for verb in STORED_VERBS if verb != "create")
 META = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -62,8 +63,23 @@ class CustomResource(Resource[CustomObject]):
         return self.list_name
 
 
+def is_deep(value: Any) -> bool:
+    """Whether a value has more levels than can be written wherever it is wrapped in something."""
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        below: list[Any] = []
+        for one in level:
+            below += one.values() if isinstance(one, dict) else one
+        level = [one for one in below if one.__class__ is dict or one.__class__ is list]
+        if not level:
+            return False
+    return True
+
+
 def parse(schema: Structural, value: Json, validation: str) -> tuple[Json, list[str]]:
     """Prune and default a body. Returns it and what fieldValidation is told. Raises ApiError 400."""
+    if is_deep(value):
+        raise decode.bad(f"the object has more than {MOST_LEVELS} levels")
     try:
         orjson.dumps(value)
     except TypeError as error:

@@ -17,6 +17,7 @@ from sampan.api.apiextensions_v1 import CustomResourceConversion, CustomResource
 from sampan.errors import FieldError
 from sampan.kinds import CUSTOM_RESOURCE_DEFINITIONS
 
+MOST_LEVELS = 80
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 NO_CEL = (
     "x-kubernetes-validations are kept but not evaluated by this server yet: objects that break them are not refused"
@@ -78,7 +79,7 @@ def _default(definition: CustomResourceDefinition, context: Context) -> None:
         for column in version.additional_printer_columns:
             column.priority = column.priority or None
         schema = version.schema_.open_apiv3_schema if version.schema_ is not None else None
-        if schema is None:
+        if schema is None or is_too_deep(schema):
             continue
         at = f"spec.versions[{index}].schema.openAPIV3Schema"
         _tidy(schema, at, context)
@@ -111,12 +112,34 @@ def _tidy(schema: JSONSchemaProps, path: str, context: Context) -> None:
         _tidy(schema.not_, f"{path}.not", context)
 
 
+def is_too_deep(schema: JSONSchemaProps) -> bool:
+    """Whether a schema has more levels than anything can be done with."""
+    level: list[Any] = [schema]
+    for _ in range(MOST_LEVELS):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, JSONSchemaProps):
+                below += [one.items, one.additional_properties, one.not_, *one.properties.values()]
+                below += [*one.all_of, *one.any_of, *one.one_of]
+            elif isinstance(one, dict):
+                below += one.values()
+            elif isinstance(one, list):
+                below += one
+        level = [one for one in below if isinstance(one, JSONSchemaProps | dict | list)]
+        if not level:
+            return False
+    return True
+
+
 def malformed(definition: CustomResourceDefinition) -> Iterator[FieldError]:
     """Schemas below items and additionalProperties that are none."""
     for index, version in enumerate(definition.spec.versions):
         schema = version.schema_.open_apiv3_schema if version.schema_ is not None else None
-        if schema is not None:
-            yield from _malformed(schema, f"spec.versions[{index}].schema.openAPIV3Schema")
+        at = f"spec.versions[{index}].schema.openAPIV3Schema"
+        if schema is not None and is_too_deep(schema):
+            yield FieldError.invalid(at, "object", f"must not have more than {MOST_LEVELS} levels")
+        elif schema is not None:
+            yield from _malformed(schema, at)
 
 
 def _malformed(schema: JSONSchemaProps, path: str) -> Iterator[FieldError]:

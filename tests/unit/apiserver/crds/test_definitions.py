@@ -275,3 +275,17 @@ def test_what_is_established_does_not_change_its_kind_nor_lose_a_stored_version(
     assert 'spec.names.kind: Invalid value: "Other": field is immutable' in found
     assert any("v1 was previously a storage version, and must remain in spec.versions" in one for one in found)
     assert new.status.stored_versions == ["v1", "v2"]
+
+
+@pytest.mark.parametrize(
+    ("via", "levels"), [("properties", 100), ("items", 100), ("items", 200), ("additionalProperties", 200)]
+)
+def test_a_bottomless_schema_is_refused(via: str, levels: int) -> None:
+    inner: dict[str, Any] = {"type": "object"}
+    for _ in range(levels):
+        below: Any = {"a": inner} if via == "properties" else inner
+        inner = {"type": "array" if via == "items" else "object", via: below}
+    value = changed(spec__versions__0__schema=None)
+    value["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": {"type": "object", "properties": {"a": inner}}}
+    path = "spec.versions[0].schema.openAPIV3Schema"
+    assert broken(value) == [f'{path}: Invalid value: "object": must not have more than 80 levels']
