@@ -107,7 +107,10 @@ def parsed(text: bytes) -> Iterator[Any]:
 def _objects(source: str, value: Any) -> Iterator[dict[str, Any]]:
     """An object, or those of a List. Raises UsageError."""
     if not isinstance(value, dict):
-        raise UsageError(f"error parsing {source}: an object is wanted, not {json.dumps(value)[:60]}")
+        raise UsageError(
+            f'error validating "{source}": error validating data: invalid object to validate;'
+            " if you choose to ignore these errors, turn validation off with --validate=false"
+        )
     kind = value.get("kind")
     if isinstance(kind, str) and kind.endswith("List") and isinstance(value.get("items"), list):
         for item in value["items"]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from kctl import flags, manifests
 from kctl.discovery import ApiResource
-from kctl.errors import UsageError, wording
+from kctl.errors import UsageError
+from kctl.failures import told
 from kctl.flags import Flags, Values
 from kctl.manifests import Manifest
 from kctl.session import MERGE_PATCH, STRATEGIC_PATCH, Session
@@ -61,42 +62,19 @@ def run(values: Values) -> int:
         chosen = [one for one in chosen if _matches(one, values.selector)]
     if not chosen:
         raise UsageError("no objects passed to apply")
-    failures = []
+    failures: list[tuple[Manifest, SampanError]] = []
     for manifest in chosen:
         try:
             resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
             done, value = _apply(session, resource, manifest, values, write)
-        except ApiError as error:
-            failures.append(_failure(error, manifest))
         except SampanError as error:
-            failures.append(_unmapped(error, manifest))
+            failures.append((manifest, error))
         else:
             write.report(resource, value, done)
     sys.stdout.flush()
-    for text in failures:
+    for text in told(failures):
         print(text, file=sys.stderr)
     return 1 if failures else 0
-
-
-def _failure(error: ApiError, manifest: Manifest) -> str:
-    said = wording(error)
-    if error.reason == "Invalid":
-        return said
-    place = f'error when {manifest.doing or "applying"} "{manifest.source}": '
-    if said.startswith("Error from server") and ": " in said:
-        head, _, rest = said.partition(": ")
-        return f"{head}: {place}{rest}"
-    return place + said
-
-
-def _unmapped(error: SampanError, manifest: Manifest) -> str:
-    text = str(error)
-    if text.startswith("no matches for kind"):
-        name = manifest.name
-        return f'error: resource mapping not found for name: "{name}" namespace: "{manifest.namespace}" from' + (
-            f' "{manifest.source}": {text}'
-        )
-    return wording(error)
 
 
 def _matches(manifest: Manifest, selector: str) -> bool:

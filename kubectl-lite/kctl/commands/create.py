@@ -9,11 +9,13 @@ from kctl import flags, generators, manifests
 from kctl.commands.apply import annotated, namespace_of
 from kctl.discovery import ApiResource
 from kctl.errors import UsageError, wording
+from kctl.failures import told
 from kctl.flags import Flags, Values
+from kctl.manifests import Manifest
 from kctl.session import Session
 from kctl.urls import quote
 from kctl.writes import Write, declare, declare_validation, validation
-from sampan.api_error import ApiError
+from sampan.api_error import ApiError, SampanError
 
 ALIASES = {"ns": "namespace", "cm": "configmap", "sa": "serviceaccount", "deploy": "deployment", "svc": "service",
            "pc": "priorityclass"}  # fmt: skip
@@ -167,23 +169,26 @@ def _from_files(values: Values) -> int:
     write = Write(values, "kubectl-create")
     query = write.query | {"fieldValidation": validation(values)}
     session = flags.session(values)
-    failed, some = False, False
+    failures: list[tuple[Manifest, SampanError]] = []
+    some = False
     for manifest in manifests.load(values.filename, recursive=values.recursive):
-        some = True
-        resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
-        namespace = namespace_of(session, resource, manifest, values)
-        value = annotated(manifest.value) if values.save_config else manifest.value
+        some, manifest.doing = True, "creating"
         try:
+            resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
+            namespace = namespace_of(session, resource, manifest, values)
+            value = annotated(manifest.value) if values.save_config else manifest.value
             if not write.pretends:
                 value = session.call("POST", resource.path(quote(namespace)), query, value)
-        except ApiError as error:
-            print(wrapped(error, f'error when creating "{manifest.source}"'), file=sys.stderr)
-            failed = True
-            continue
-        write.report(resource, value, "created")
+        except SampanError as error:
+            failures.append((manifest, error))
+        else:
+            write.report(resource, value, "created")
     if not some:
         raise UsageError("no objects passed to create")
-    return 1 if failed else 0
+    sys.stdout.flush()
+    for text in told(failures):
+        print(text, file=sys.stderr)
+    return 1 if failures else 0
 
 
 def wrapped(error: ApiError, doing: str) -> str:

@@ -152,6 +152,6 @@ def _wrapped(text: str, indent: int) -> Iterator[str]:
             yield ""
             continue
         yield from textwrap.wrap(
-            paragraph.strip(), WIDTH - 1, initial_indent=" " * indent, subsequent_indent=" " * indent,
+            paragraph.strip(), WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent,
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
