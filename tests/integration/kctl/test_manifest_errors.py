@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kctl_programs import Programs, plain
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\n"
@@ -20,7 +21,8 @@ MANIFESTS = {
     "missing namespace": CONFIG + "metadata: {name: a, namespace: nosuchns}\n",
     "invalid pod": "apiVersion: v1\nkind: Pod\nmetadata: {name: bad}\nspec: {containers: []}\n",
     "list": "apiVersion: v1\nkind: List\nitems:\n"
-    "- {apiVersion: v1, kind: ConfigMap, metadata: {name: l1}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: l2}}\n",
+    "- {apiVersion: v1, kind: ConfigMap, metadata: {name: l1}}\n"
+    "- {apiVersion: v1, kind: ConfigMap, metadata: {name: l2}}\n",
     "good and bad": CONFIG + f'metadata: {{name: good}}\n---\n{CONFIG}metadata: {{name: "B B"}}\n',
 }
 
