@@ -179,7 +179,7 @@ class Request:
         self._authorize = authorize
         self.warnings: list[str] = []
         accept = http.headers.get("Accept", "")
-        self.form: Form = PLAIN if accept in ("", "*/*", JSON) else negotiate(accept)
+        self.form: Form = PLAIN if accept in ("", "*/*", JSON) else negotiate(accept, kind.stored)
         self.pretty = asked.query.get("pretty", "") in ("true", "1")
 
     @property

@@ -42,8 +42,11 @@ PLAIN = Form()
 
 
 @lru_cache(maxsize=512)
-def negotiate(accept: str) -> Form:
-    """The first form of an Accept header that is served, by quality, then order. Raises ApiError 406."""
+def negotiate(accept: str, forms: bool = True) -> Form:
+    """The first form of an Accept header that is served, by quality, then order. Raises ApiError 406.
+
+    Without `forms`, only the object itself is: what is asked and never stored has no table and no metadata.
+    """
     if not accept or accept == JSON:
         return PLAIN
     clauses: list[tuple[float, int, Form]] = []
@@ -55,6 +58,8 @@ def negotiate(accept: str) -> Form:
             continue
         form = parameters.get("as", "")
         group, version = parameters.get("g", ""), parameters.get("v", "")
+        if form and not forms:
+            continue
         if form in FORMS:
             if group != "meta.k8s.io" or version != "v1":
                 continue

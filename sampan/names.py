@@ -208,6 +208,25 @@ def ip_address(text: str) -> list[str]:
     return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
 
 
+def special_ip(text: str) -> list[str]:
+    """What forbids an address behind a service: it means whoever uses it (RFC 1122, RFC 3927, RFC 4291).
+
+    Nothing is said of what is no address at all: that is `ip_address`'s to complain of.
+    """
+    if ip_address(text):
+        return []
+    address = ipaddress.ip_address(text)
+    group = "224.0.0.0/24" if address.version == 4 else "ff02::/16"
+    forbidden = {
+        f"may not be unspecified ({text})": address.is_unspecified,
+        "may not be in the loopback range (127.0.0.0/8, ::1/128)": address.is_loopback,
+        "may not be in the link-local range (169.254.0.0/16, fe80::/10)": address.is_link_local,
+        "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)": address
+        in ipaddress.ip_network(group),
+    }
+    return [complaint for complaint, applies in forbidden.items() if applies]
+
+
 def cidr(text: str) -> list[str]:
     """An address block such as 10.9.8.0/24."""
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from apiserver.kind import AGE, NAME, Column, Kind, Strategy
 from apiserver.kinds.cells import Plain, shortened, text
+from apiserver.kinds.endpoints import own
 from sampan import names
 from sampan.api.discovery_v1 import EndpointSlice
 from sampan.errors import FieldError
@@ -35,7 +36,10 @@ def validate(one: EndpointSlice) -> Iterator[FieldError]:
     rule = RULES.get(one.address_type)
     for index, endpoint in enumerate(one.endpoints):
         for place, address in enumerate(endpoint.addresses):
-            for complaint in rule(address) if rule else ():
+            for complaint in (
+                *(rule(address) if rule else ()),
+                *(() if own(one.metadata) else names.special_ip(address)),
+            ):
                 yield FieldError.invalid(f"endpoints[{index}].addresses[{place}]", address, complaint)
     seen: set[str] = set()
     for index, port in enumerate(one.ports):

@@ -14,6 +14,7 @@ from typing import Any
 from apiserver.decode import bad
 from apiserver.kind import Json
 from sampan.errors import ApiError, Reason
+from sampan.names import special_ip
 
 SCHEMES = ("http", "https")
 _LINK = re.compile(
@@ -105,11 +106,16 @@ def of_service(
         for port in group.get("ports", ())
         if port.get("name", "") == name and port.get("port")
         for one in group.get("endpoints", ())
-        if one.get("conditions", {}).get("ready", True) and one.get("addresses")
+        if one.get("conditions", {}).get("ready", True) and one.get("addresses") and _elsewhere(one["addresses"][0])
     ]
     if not places:
         raise unavailable(f'no endpoints available for service "{target.name}"')
     return choose(places)
+
+
+def _elsewhere(address: str) -> bool:
+    """Whether an address leads away from the API server itself."""
+    return not special_ip(address)
 
 
 def unavailable(message: str) -> ApiError:

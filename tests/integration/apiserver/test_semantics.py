@@ -154,3 +154,27 @@ async def test_a_runtime_class_that_is_not_there_is_forbidden(api: Any, spec: di
     status, body, _ = await api.ask("POST", f"{here}/pods?dryRun=All", pod)
     assert (status, body["reason"]) == (403, "Forbidden")
     assert message in body["message"]
+
+
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+@pytest.mark.parametrize(("accept", "expected"), [(TABLE, 406), (f"{TABLE},application/json", 201)])
+async def test_a_review_has_no_table(api: Any, accept: str, expected: int) -> None:
+    review = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    status, body, _ = await api.ask("POST", path, review, headers={"Accept": accept})
+    assert (status, body["kind"]) == (expected, "Status" if expected == 406 else "SelfSubjectAccessReview")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "169.254.1.1", "224.0.0.5"])
+async def test_no_endpoint_is_the_node_that_asks(api: Any, address: str) -> None:
+    namespace = await api.new_namespace()
+    subset = {"addresses": [{"ip": address}], "ports": [{"port": 80}]}
+    old = {"metadata": {"name": "a"}, "subsets": [subset]}
+    status, body, _ = await api.ask("POST", f"/api/v1/namespaces/{namespace}/endpoints", old)
+    assert (status, body["details"]["causes"][0]["field"]) == (422, "subsets[0].addresses[0].ip")
+    new = {"metadata": {"name": "a"}, "addressType": "IPv4", "endpoints": [{"addresses": [address]}]}
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    status, body, _ = await api.ask("POST", path, new)
+    assert (status, body["details"]["causes"][0]["field"]) == (422, "endpoints[0].addresses[0]")

@@ -128,8 +128,8 @@ MOST = "may not be more than 1048576 bytes"
         (PRIORITY_CLASS, {"value": 1, "metadata": {"name": "system-mine"}},
          ["metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. "
           "error: system-mine is not a known system priority class"]),
-        (ENDPOINT_SLICE, {"addressType": "IPv4", "endpoints": [{"addresses": ["::1"]}]},
-         ['endpoints[0].addresses[0]: Invalid value: "::1": must be an IPv4 address']),
+        (ENDPOINT_SLICE, {"addressType": "IPv4", "endpoints": [{"addresses": ["2001:db8::1"]}]},
+         ['endpoints[0].addresses[0]: Invalid value: "2001:db8::1": must be an IPv4 address']),
         (EVENT, {"involvedObject": {"namespace": "other"}},
          ['involvedObject.namespace: Invalid value: "other": does not match event.namespace']),
         (EVENT_V1, {"type": "Odd", "reportingController": "c", "reportingInstance": "i", "action": "a", "reason": "r"},
