@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ class Sandbox:
         return (metadata.namespace, metadata.name, metadata.uid, metadata.attempt)
 
     def save(self) -> None:
-        self.record.write(asdict(self.state))
+        self.record.write(vars(self.state))
 
 
 class Container:
@@ -142,7 +142,7 @@ class Container:
         return (self.state.sandbox_id, self.config.metadata.name, self.config.metadata.attempt)
 
     def save(self) -> None:
-        self.record.write(asdict(self.state))
+        self.record.write(vars(self.state))
 
     def close(self) -> None:
         """Close the descriptors that are held of it."""
