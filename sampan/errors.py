@@ -106,9 +106,10 @@ def shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
-    import orjson
+    import json  # not orjson: a hostile integer may have any size
 
-    return orjson.dumps(value if isinstance(value, str | dict | list) else str(value)).decode()
+    plain = value if isinstance(value, str | dict | list) else str(value)
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 class InvalidError(ApiError):
