@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from clusters import LocalCluster
 
+PACKAGES = str(Path(grpc.__file__).resolve().parents[1])
 PRELUDE = """
 apiVersion: v1
 kind: ConfigMap
@@ -29,6 +33,17 @@ apiVersion: v1
 kind: Service
 metadata: {name: elsewhere}
 spec: {type: ExternalName, externalName: sub.NAMESPACE.svc.cluster.local}
+"""
+HEALTH = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+import grpc
+handler = grpc.unary_unary_rpc_method_handler(lambda request, context: bytes([8, 1]))  # HealthCheckResponse: SERVING
+server = grpc.server(ThreadPoolExecutor(2))
+server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": handler})])
+server.add_insecure_port("0.0.0.0:9000")
+server.start()
+threading.Event().wait()
 """
 PODS = {
     "environment": """
@@ -191,6 +206,24 @@ PODS = {
           command: [sleep, "10000"]
           readinessProbe: {httpGet: {port: 9}, periodSeconds: 1}
     """,
+    "grpc": """
+      volumes:
+        - {name: usr, hostPath: {path: /usr}}
+        - {name: lib, hostPath: {path: /lib}}
+        - {name: lib64, hostPath: {path: /lib64}}
+        - {name: packages, hostPath: {path: PACKAGES}}
+      containers:
+        - name: main
+          image: busybox:test
+          command: [/usr/bin/python3, -c, HEALTH]
+          env: [{name: PYTHONPATH, value: /packages}]
+          readinessProbe: {grpc: {port: 9000}, periodSeconds: 1}
+          volumeMounts:
+            - {name: usr, mountPath: /usr, readOnly: true}
+            - {name: lib, mountPath: /lib, readOnly: true}
+            - {name: lib64, mountPath: /lib64, readOnly: true}
+            - {name: packages, mountPath: /packages, readOnly: true}
+    """,
     "hooked": """
       terminationGracePeriodSeconds: 10
       volumes: [{name: h, hostPath: {path: /tmp/HOOKS, type: DirectoryOrCreate}}]
@@ -230,7 +263,8 @@ def pods(cluster: LocalCluster, shared: str) -> str:
     for name, spec in PODS.items():
         grace = "" if "terminationGracePeriodSeconds" in spec else "\n      terminationGracePeriodSeconds: 0"
         head = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\nspec:{grace}"
-        documents.append(head + spec.replace("HOOKS", shared))
+        spec = spec.replace("HOOKS", shared).replace("PACKAGES", PACKAGES).replace("HEALTH", json.dumps(HEALTH))
+        documents.append(head + spec)
     cluster.kubectl("apply", "-n", shared, "-f", "-", stdin="\n---\n".join(documents))
     return shared
 
@@ -401,6 +435,11 @@ def test_probes_by_http_tcp_and_exec(cluster: LocalCluster, pods: str) -> None:
     assert "Liveness probe failed: unwell" in events
     assert "Readiness probe failed: " in events
     assert "Container failing failed liveness probe, will be restarted" in events
+
+
+def test_a_grpc_server_tells_that_it_is_ready(cluster: LocalCluster, pods: str) -> None:
+    """By a health server on the machine's Python, mounted into the pod."""
+    ready(cluster, pods, "grpc")
 
 
 def test_hooks_run_before_and_after(cluster: LocalCluster, pods: str) -> None:
