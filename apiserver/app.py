@@ -19,6 +19,7 @@ from apiserver.apply import verb as applying
 from apiserver.core import Core
 from apiserver.decode import bad, clean, loads, typed
 from apiserver.deletion import delete, read_options
+from apiserver.http.bodies import Bodies, too_many
 from apiserver.http.connection import Connection
 from apiserver.http.request import Asked, truth, understand
 from apiserver.http.response import compressed, of_error, respond
@@ -34,10 +35,12 @@ from apiserver.statuses import no_such_path, not_allowed, not_found
 from apiserver.watches import watch
 from apiserver.writes import Body, Written
 from sampan.errors import ApiError, FieldError, InvalidError, Reason
+from sampan.logs import fields
 
 log = logging.getLogger(__name__)
 
-MOST_BODY = 3 * 1024 * 1024
+BODY = "body"
+"""Where a request carries its body once it is read."""
 REQUEST_SECONDS = 60.0
 MOST_READING = 400
 MOST_WRITING = 200
@@ -83,6 +86,7 @@ class App:
     def __init__(self, core: Core, authenticate: Authenticator, authorize: Authorizer, pages: Pages) -> None:
         self.core = core
         self._authenticate, self._authorize, self._pages = authenticate, authorize, pages
+        self._bodies = Bodies()
         self._in_flight = {"readOnly": 0, "mutating": 0}
         self._verbs: dict[str, Callable[[Request], Awaitable[web.StreamResponse]]] = {
             "get": _get,
@@ -106,13 +110,13 @@ class App:
             response = await self._answer(request, asked)
         except ApiError as error:
             response = of_error(error)
-        except (ConnectionResetError, TimeoutError) as error:
-            if isinstance(error, TimeoutError):
-                response = of_error(
-                    ApiError(504, Reason.TIMEOUT, "Timeout: request did not complete within the allotted timeout")
-                )
-            else:
-                raise
+        except ConnectionResetError as error:  # nobody is left to answer, and nothing is wrong with us
+            log.debug("a client went away", extra=fields(path=asked.path, error=error))
+            response = of_error(bad("the client went away"))
+        except TimeoutError:
+            response = of_error(
+                ApiError(504, Reason.TIMEOUT, "Timeout: request did not complete within the allotted timeout")
+            )
         except Exception as error:  # the server's edge: a bug in one request must not end the connection silently
             log.exception("a request failed: %s %s", request.method, asked.path)
             response = of_error(
@@ -135,13 +139,11 @@ class App:
         if asked.long_running:
             return await self._dispatch(request, asked, user)
         group = "readOnly" if request.method == "GET" else "mutating"
+        if group == "mutating":
+            async with asyncio.timeout(REQUEST_SECONDS):
+                request[BODY] = await self._bodies.read(request)
         if self._in_flight[group] >= (MOST_READING if group == "readOnly" else MOST_WRITING):
-            raise ApiError(
-                429,
-                Reason.TOO_MANY_REQUESTS,
-                "Too many requests, please try again later.",
-                headers={"Retry-After": "1"},
-            )
+            raise too_many()
         self._in_flight[group] += 1
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
@@ -210,23 +212,9 @@ class Request:
         )
 
     async def read(self) -> bytes:
-        """The body. Raises ApiError 413."""
-        http = self.http
-        length = http.content_length
-        if length is not None and length > MOST_BODY:
-            raise too_large()
-        if not http.can_read_body:
-            return b""
-        if http.headers.get("Expect", "").lower() == "100-continue" and http.transport is not None:
-            http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        parts: list[bytes] = []
-        size = 0
-        while data := await http.content.readany():
-            size += len(data)
-            if size > MOST_BODY:
-                raise too_large()
-            parts.append(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        """The body."""
+        body: bytes = self.http.get(BODY, b"")
+        return body
 
     async def value(self) -> tuple[Any, bytes | None, list[str]]:
         """The decoded body, None when it is empty. Raises ApiError 400, 413, 415."""
@@ -317,13 +305,6 @@ def impersonated(user: User, request: web.BaseRequest) -> User:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{name.split(':')[2]}")
     return User(
         name, headers.get("Impersonate-Uid", ""), tuple(dict.fromkeys((*groups, "system:authenticated"))), extra
-    )
-
-
-def too_large() -> ApiError:
-    """413 for a body."""
-    return ApiError(
-        413, Reason.TOO_LARGE, f"Request entity too large: limit is {MOST_BODY}", headers={"Connection": "close"}
     )
 
 

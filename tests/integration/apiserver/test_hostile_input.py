@@ -163,3 +163,24 @@ async def test_odd_request_lines(api: Any, target: str, expected: int) -> None:
     line = await asyncio.wait_for(reader.readline(), 5)
     writer.close()
     assert int(line.split()[1]) == expected
+
+
+async def test_clients_that_never_finish_hold_up_nobody(api: Any) -> None:
+    port, context = api.servers.server.port, api.servers.tls("kubernetes-admin")
+    head = (
+        b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+    )
+
+    async def half() -> asyncio.StreamWriter:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(head)
+        await writer.drain()
+        return writer
+
+    writers = await asyncio.gather(*(half() for _ in range(220)))
+    started = time.monotonic()
+    status, body, _ = await api.ask("POST", "/api/v1/namespaces?dryRun=All", {"metadata": {"name": "free"}})
+    for writer in writers:
+        writer.close()
+    assert status == 201, body
+    assert time.monotonic() - started < 3
