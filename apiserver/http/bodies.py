@@ -56,6 +56,8 @@ class Bodies:
                 if self.unfinished > self._most:
                     raise too_many()
                 parts.append(data)
+        except RuntimeError as error:  # aiohttp's word for a peer that was gone before we began
+            raise ConnectionResetError(str(error)) from error
         finally:
             self.unfinished -= size
         return parts[0] if len(parts) == 1 else b"".join(parts)

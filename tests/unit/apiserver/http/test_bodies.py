@@ -23,7 +23,9 @@ class Incoming:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.content = StreamReader(BaseProtocol(loop), 2**16, loop=loop)
+        protocol = BaseProtocol(loop)
+        protocol.connection_made(asyncio.Transport())
+        self.content = StreamReader(protocol, 2**30, loop=loop)
 
 
 def begin(bodies: Bodies, incoming: Incoming) -> asyncio.Task[bytes]:
