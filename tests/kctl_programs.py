@@ -79,7 +79,7 @@ def plain(outcome: Outcome, namespace: str = "") -> Outcome:
 
     def clean(text: str) -> str:
         text = MOUNT.sub("kube-api-access", KLOG.sub("", text))
-        text = UID.sub("UID", AGE.sub("AGE", STAMP.sub("TIME", text)))
+        text = AGE.sub("AGE", UID.sub("UID", STAMP.sub("TIME", text)))
         text = re.sub(r"\bkubectl\b(?![.-])", "kctl", text)
         return text.replace(namespace, "NAMESPACE") if namespace else text
 

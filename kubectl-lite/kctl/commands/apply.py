@@ -1,7 +1,8 @@
 """Create or change objects as files describe them.
 
 A three-way merge between what was applied last (kept in an annotation), the file, and the live object: fields that
-others set are left alone, fields that the file no longer has are removed.
+others set are left alone, fields that the file no longer has are removed. With --server-side the server does that, by
+what it keeps of who manages which field.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from kctl.errors import UsageError
 from kctl.failures import told
 from kctl.flags import Flags, Values
 from kctl.manifests import Manifest
-from kctl.session import MERGE_PATCH, STRATEGIC_PATCH, Session
+from kctl.session import APPLY_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Session
 from kctl.urls import quote
 from kctl.writes import Write, declare, declare_validation, validation
 from sampan.api_error import ApiError, SampanError
@@ -25,7 +26,6 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 ATTEMPTS = 5
 UNSUPPORTED = {
     "kustomize": "-k is not supported yet; build the manifests with kustomize and apply them with -f",
-    "server_side": "--server-side is not supported yet; leave it out to apply from the client's side",
     "prune": "--prune is not supported yet; delete what is no longer wanted with kctl delete",
     "wait": "--wait is not supported yet: nothing is deleted without --prune; use kctl wait or kctl rollout status",
 }
@@ -41,7 +41,9 @@ def configure(flags: Flags) -> None:
     flags.switch("overwrite", "resolve conflicts by the file (always so)", default=True)
     flags.switch("force", "delete and create anew what can't be changed in place (not supported)")
     flags.text("kustomize", "", short="k")
-    for name in ("server-side", "prune", "wait", "force-conflicts"):
+    flags.switch("server-side", "let the server merge, and keep account of who manages which field")
+    flags.switch("force-conflicts", "with --server-side: take fields over that others manage")
+    for name in ("prune", "wait"):
         flags.switch(name, "")
     declare(flags)
     declare_validation(flags)
@@ -54,7 +56,11 @@ def run(values: Values) -> int:
             raise UsageError(why)
     if values.force:
         raise UsageError("--force is not supported yet; use kctl replace --force")
-    write = Write(values, "kubectl-client-side-apply")
+    if values.force_conflicts and not values.server_side:
+        raise UsageError("--force-conflicts only works with --server-side")
+    if values.server_side and values.dry_run == "client":
+        raise UsageError("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)")
+    write = Write(values, "kubectl" if values.server_side else "kubectl-client-side-apply")
     validation(values)
     chosen = list(manifests.load(values.filename, recursive=values.recursive))
     session = flags.session(values)
@@ -95,9 +101,13 @@ def _apply(
     metadata = value.setdefault("metadata", {})
     if resource.namespaced:
         metadata["namespace"] = namespace
-    modified = annotated(value)
     query = write.query | {"fieldValidation": validation(values)}
     path = resource.path(quote(namespace), quote(manifest.name))
+    if values.server_side:
+        manifest.doing = "applying"
+        query["force"] = str(bool(values.force_conflicts)).lower()
+        return "serverside-applied", session.call("PATCH", path, query, value, content_type=APPLY_PATCH)
+    modified = annotated(value)
     for attempt in range(ATTEMPTS):
         manifest.doing = "retrieving current configuration of"
         try:

@@ -112,8 +112,19 @@ def test_a_namespace_and_what_is_in_it_may_stand_in_one_file(programs: Programs)
     assert (done.out, done.err) == ("namespace/both created\nconfigmap/inside created\n", "")
 
 
+def test_a_field_that_another_manages_is_a_conflict_unless_it_is_forced(programs: Programs) -> None:
+    space = programs.namespace("managed")
+    value = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": space}}
+    apply = ("apply", "--server-side", "-f", "-", "--field-manager")
+    assert programs.kctl(*apply, "one", stdin=json.dumps(value | {"data": {"a": "1"}})).code == 0
+    done = programs.kctl(*apply, "two", stdin=json.dumps(value | {"data": {"a": "2"}}))
+    assert done.code == 1
+    assert 'Apply failed with 1 conflict: conflict with "one": .data.a' in done.err
+    assert programs.kctl(*apply, "two", "--force-conflicts", stdin=json.dumps(value | {"data": {"a": "2"}})).code == 0
+
+
 def test_unsupported_flags_are_refused_by_name(programs: Programs, tmp_path: Path) -> None:
-    for flag in ("--server-side", "--prune", "--wait", "-k=."):
+    for flag in ("--prune", "--wait", "-k=."):
         done = programs.kctl("apply", "-f", str(tmp_path), flag)
         assert done.code == 1
         assert "not supported yet" in done.err

@@ -313,6 +313,8 @@ apply -f OBJECTS --dry-run=client
 apply -f OBJECTS --dry-run=server
 apply -f OBJECTS -l a=b
 apply -f OBJECTS --dry-run=foo
+apply -f OBJECTS --server-side --dry-run=client
+apply -f OBJECTS --force-conflicts
 replace -f OBJECTS --dry-run=client
 replace
 scale deploy web
@@ -393,6 +395,14 @@ def test_reading(filled: Programs, line: str) -> None:
 
 
 CHANGING = [
+    """
+    apply --server-side -f OBJECTS
+    apply --server-side -f OBJECTS
+    apply --server-side -f OBJECTS -o name
+    scale deploy/web --replicas=5
+    apply --server-side -f OBJECTS --force-conflicts
+    get deploy web -o jsonpath={.spec.replicas}
+    """,
     """
     apply -f OBJECTS
     apply -f OBJECTS
