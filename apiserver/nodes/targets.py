@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from apiserver.decode import bad
@@ -111,6 +111,15 @@ def of_service(
     if not places:
         raise unavailable(f'no endpoints available for service "{target.name}"')
     return choose(places)
+
+
+def behind(place: Place, pods: Iterable[Mapping[str, Any]]) -> Place:
+    """The place with the pod that has its address, if one has."""
+    for pod in pods:
+        spec = pod.get("spec", {})
+        if pod.get("status", {}).get("podIP") == place.address and spec.get("nodeName") and not spec.get("hostNetwork"):
+            return replace(place, pod=pod["metadata"]["name"], node=spec["nodeName"])
+    return place
 
 
 def _elsewhere(address: str) -> bool:

@@ -19,7 +19,18 @@ from multidict import CIMultiDict
 
 from apiserver.kind import Call, Subresource
 from apiserver.nodes.proxy import KUBELET_PORT, address_of
-from apiserver.nodes.targets import Place, Target, number, of_pod, of_service, parse, relinked, relocated, unavailable
+from apiserver.nodes.targets import (
+    Place,
+    Target,
+    behind,
+    number,
+    of_pod,
+    of_service,
+    parse,
+    relinked,
+    relocated,
+    unavailable,
+)
 from apiserver.statuses import not_found
 from sampan.kinds import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from sampan.relay import RelayError, relay, session
@@ -71,7 +82,10 @@ class Through:
             for one in call.server.peek_all(ENDPOINT_SLICES, call.namespace)
             if one["metadata"].get("labels", {}).get(SERVICE_LABEL) == target.name
         )
-        return await self._to(call, of_service(service, slices, target))
+        place = of_service(service, slices, target)
+        if not place.pod:  # endpoints that somebody wrote by hand name no pods
+            place = behind(place, call.server.peek_all(PODS, call.namespace))
+        return await self._to(call, place)
 
     async def node(self, call: Call) -> web.StreamResponse:
         """The node's agent, or another port of the node. Raises ApiError 400, 404, 503."""

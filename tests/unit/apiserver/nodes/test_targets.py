@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apiserver.nodes.targets import Place, Target, of_pod, of_service, parse, relinked, relocated
+from apiserver.nodes.targets import Place, Target, behind, of_pod, of_service, parse, relinked, relocated
 from sampan.errors import ApiError
 
 
@@ -84,6 +84,20 @@ def test_a_service_without_endpoints_is_503() -> None:
     with pytest.raises(ApiError) as refused:
         of_service(service({"port": 80}), [], Target("http", "s", ""))
     assert (refused.value.code, refused.value.message) == (503, 'no endpoints available for service "s"')
+
+
+def test_an_address_written_by_hand_may_be_a_pods() -> None:
+    place = Place("http", 80, address="10.0.0.1")
+    known = {"metadata": {"name": "a"}, **pod()}
+    assert behind(place, [known]) == Place("http", 80, pod="a", node="n1", address="10.0.0.1")
+    assert behind(Place("http", 80, address="10.0.0.2"), [known]).pod == ""
+
+
+def test_no_proxy_leads_to_the_servers_own_loopback() -> None:
+    own = SLICE | {"endpoints": [{"addresses": ["127.0.0.1"]}]}
+    with pytest.raises(ApiError) as refused:
+        of_service(service({"name": "web", "port": 80}), [own], Target("http", "s", "web"))
+    assert refused.value.code == 503
 
 
 def test_links_and_redirects_lead_through_the_proxy() -> None:
