@@ -178,3 +178,22 @@ async def test_no_endpoint_is_the_node_that_asks(api: Any, address: str) -> None
     path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
     status, body, _ = await api.ask("POST", path, new)
     assert (status, body["details"]["causes"][0]["field"]) == (422, "endpoints[0].addresses[0]")
+
+
+async def test_a_pods_generation_is_one_until_somebody_changes_its_spec(api: Any) -> None:
+    namespace = await api.new_namespace()
+    here = f"/api/v1/namespaces/{namespace}"
+    await api.ask("POST", f"{here}/serviceaccounts", {"metadata": {"name": "default"}})
+    pod = {"metadata": {"name": "p", "generation": 100}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    _, made, _ = await api.ask("POST", f"{here}/pods", pod)
+    assert made["metadata"]["generation"] == 1
+    binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    status, _, _ = await api.ask("POST", f"{here}/pods/p/binding", binding)
+    assert status == 201
+    _, bound, _ = await api.ask("GET", f"{here}/pods/p")
+    assert (bound["spec"]["nodeName"], bound["metadata"]["generation"]) == ("n1", 1)
+    change = {"spec": {"containers": [{"name": "c", "image": "j"}]}}
+    _, changed, _ = await api.ask("PATCH", f"{here}/pods/p", change, headers=STRATEGIC)
+    assert changed["metadata"]["generation"] == 2
+    _, deleted, _ = await api.ask("DELETE", f"{here}/pods/p")
+    assert deleted["metadata"]["generation"] == 3
