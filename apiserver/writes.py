@@ -36,6 +36,8 @@ NAME_ATTEMPTS = 8
 PATCH_ATTEMPTS = 20
 CHECKED = ("binding",)
 """Subresources that change one field of a valid object to a value that they have checked themselves."""
+UNCOUNTED = ("status", "binding")
+"""Subresources that leave the generation as it is: what they write is no change of what somebody wants."""
 MOST_ERRORS = 100
 """Broken rules named in one refusal: whoever breaks more has time for a second look, and the server has not."""
 Propose = Callable[[Json], Json]
@@ -356,7 +358,7 @@ async def _update(
         if not tracking.is_reset(proposed):
             new.metadata.managed_fields = tracking.settled(kind, old, new, managed, subresource, context)
     value: Json = new.to_json()
-    if subresource != "status" and strategy.tracks_generation and differs(value, old, old_value):
+    if subresource not in UNCOUNTED and strategy.tracks_generation and differs(value, old, old_value):
         new.metadata.generation = value["metadata"]["generation"] = (old.metadata.generation or 0) + 1
     data = encoded(kind, value)
     if data == current.stored:
