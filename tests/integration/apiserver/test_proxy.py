@@ -139,3 +139,16 @@ async def test_a_node_may_not_use_the_proxy(api: Any, place: tuple[str, str]) ->
     headers = {"Impersonate-User": f"system:node:{node}", "Impersonate-Group": "system:nodes"}
     for path in (f"{base}/pods/p/proxy/", f"{base}/services/s/proxy/", f"/api/v1/nodes/{node}/proxy/pods"):
         assert (await api.ask("GET", path, headers=headers))[0] == 403
+
+
+async def test_the_root_is_redirected_to_for_those_who_only_look(api: Any, place: tuple[str, str]) -> None:
+    root = f"{place[0]}/pods/p/proxy"
+    for method, expected in (("GET", 301), ("HEAD", 301), ("POST", 418), ("PUT", 418), ("DELETE", 418)):
+        status, said, headers = await api.ask(method, f"{root}?method={method}", allow_redirects=False)
+        assert status == expected
+        if expected == 301:
+            assert headers["Location"] == f"{root}/?method={method}"
+        else:
+            assert said["path"].endswith(f"/8080/?method={method}")
+    status, said, headers = await api.ask("HEAD", f"{root}/some/path", headers={"Content-Type": "text/plain"})
+    assert (status, said) == (418, "")
