@@ -21,6 +21,7 @@ from sampan.kinds import PODS
 from sampan.resource import Resource
 
 POD_BINDINGS = Resource("", "v1", "Binding", "pods/binding", Binding)
+TARGET = "DisruptionTarget"
 DONE: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 Budget = Callable[[Call, Json], Awaitable[ApiError | None]]
 
@@ -123,10 +124,48 @@ def eviction(budget: Budget) -> Callable[[Call], Awaitable[Answer]]:
         options = wanted.delete_options or DeleteOptions()
         if call.context.dry_run or "All" in options.dry_run:
             return Answer(DONE, 201)
+        marked = await call.server.modify(
+            PODS,
+            call.namespace,
+            call.name,
+            lambda pod: disrupted(pod, options, call),
+            subresource="status",
+            user=call.user,
+        )
+        if options.preconditions is not None and options.preconditions.resource_version:
+            options.preconditions.resource_version = marked["metadata"]["resourceVersion"]
         await call.server.delete(PODS, call.namespace, call.name, options, user=call.user)
         return Answer(DONE, 201)
 
     return evict
+
+
+def disrupted(pod: Json, options: DeleteOptions, call: Call) -> Json:
+    """The pod with the condition that tells its owner why it goes ("Pod disruption conditions").
+
+    Raises ApiError 409 for preconditions that do not hold.
+    """
+    wanted, meta = options.preconditions, pod["metadata"]
+    if wanted is not None and wanted.uid and wanted.uid != meta.get("uid"):
+        why = f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {meta.get('uid')}"
+        raise conflict(PODS, call.name, why)
+    if wanted is not None and wanted.resource_version not in (None, "", meta.get("resourceVersion")):
+        raise conflict(PODS, call.name)
+    status = pod.setdefault("status", {})
+    before = [one for one in status.get("conditions", ()) if one.get("type") == TARGET]
+    condition = {
+        "type": TARGET,
+        "status": "True",
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+        "observedGeneration": meta.get("generation", 0),
+        "lastTransitionTime": call.context.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    if before and before[0].get("status") == "True":
+        condition["lastTransitionTime"] = before[0].get("lastTransitionTime", condition["lastTransitionTime"])
+    others = [one for one in status.get("conditions", ()) if one.get("type") != TARGET]
+    status["conditions"] = [*others, condition]
+    return pod
 
 
 def protected(pod: Json) -> bool:

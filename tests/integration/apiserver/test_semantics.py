@@ -197,3 +197,24 @@ async def test_a_pods_generation_is_one_until_somebody_changes_its_spec(api: Any
     assert changed["metadata"]["generation"] == 2
     _, deleted, _ = await api.ask("DELETE", f"{here}/pods/p")
     assert deleted["metadata"]["generation"] == 3
+
+
+async def test_an_evicted_pod_says_that_it_was_disrupted(api: Any) -> None:
+    namespace = await api.new_namespace()
+    here = f"/api/v1/namespaces/{namespace}"
+    await api.ask("POST", f"{here}/serviceaccounts", {"metadata": {"name": "default"}})
+    spec = {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}
+    await api.ask("POST", f"{here}/pods", {"metadata": {"name": "p"}, "spec": spec})
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+    wrong = eviction | {"deleteOptions": {"preconditions": {"uid": "other"}}}
+    assert (await api.ask("POST", f"{here}/pods/p/eviction", wrong))[0] == 409
+    _, pod, _ = await api.ask("GET", f"{here}/pods/p")
+    assert "deletionTimestamp" not in pod["metadata"]
+    assert not [one for one in pod["status"].get("conditions", ()) if one["type"] == "DisruptionTarget"]
+    version = pod["metadata"]["resourceVersion"]
+    right = eviction | {"deleteOptions": {"preconditions": {"resourceVersion": version}}}
+    assert (await api.ask("POST", f"{here}/pods/p/eviction", right))[0] == 201
+    _, pod, _ = await api.ask("GET", f"{here}/pods/p")
+    assert pod["metadata"]["deletionTimestamp"]
+    [condition] = [one for one in pod["status"]["conditions"] if one["type"] == "DisruptionTarget"]
+    assert (condition["status"], condition["reason"]) == ("True", "EvictionByEvictionAPI")
