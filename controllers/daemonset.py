@@ -1,9 +1,9 @@
 """Daemon sets: one pod on every node that suits, replaced node by node when the template changes.
 
-A pod is pinned to its node by node affinity, and the scheduler places it there. The kind ControllerRevision is not
-served yet, so a pod's version is the hash of its template in the label controller-revision-hash, and
-`kubectl rollout history` and `undo` of a daemon set have nothing to show.
+A pod is pinned to its node by node affinity, and the scheduler places it there. A pod's version is the hash of its
+template, in the label controller-revision-hash.
 Sources: DaemonSet's documentation ("How Daemon Pods are scheduled", "Taints and tolerations") and KEP-1591 (maxSurge).
+Elsewhere: the history of the template (revisions.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import datetime
 
 from controllers import pods as pods_
 from controllers.conditions import resolved, selector_of
+from controllers.revisions import HASH, record
 from sampan.actions import Action, Batch, Delete, Event, RequeueAfter, SetStatus
 from sampan.api.apps_v1 import DaemonSet, DaemonSetStatus
 from sampan.api.core_v1 import (
@@ -30,13 +31,12 @@ from sampan.api.core_v1 import (
 )
 from sampan.events import NORMAL, WARNING
 from sampan.informer import Change
-from sampan.kinds import DAEMON_SETS, NODES, PODS
+from sampan.kinds import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from sampan.loop import Controller, Watch, claim, namespace_is_terminating
 from sampan.objects import Key, key_of, owned_by
 from sampan.selectors import Requirement, SelectorError, checked, of_expression
 from sampan.world import World
 
-HASH = "controller-revision-hash"
 GENERATION = "pod-template-generation"
 NODE_NAME = "metadata.name"
 FAILED_SECONDS = 10.0
@@ -343,6 +343,11 @@ def reconcile(ds: DaemonSet, world: World) -> Iterator[Action]:
         return
     claimed = claim(ds, DAEMON_SETS, selector, PODS, world)
     yield from claimed.actions
+    history = claim(ds, DAEMON_SETS, selector, CONTROLLER_REVISIONS, world)
+    yield from history.actions
+    if ds.metadata.deletion_timestamp is None:
+        in_use = {pod.metadata.labels.get(HASH, "") for pod in claimed.owned}
+        yield from record(ds, revision_hash(ds), history.owned, in_use)
     nodes = sorted(world.all(NODES), key=lambda node: node.metadata.name or "")
     yield from plan(ds, nodes, claimed.owned, world.now)
 
@@ -360,7 +365,7 @@ DAEMON_SET = Controller(
     name="daemonset-controller",
     of=DAEMON_SETS,
     reconcile=reconcile,
-    owns=(PODS,),
+    owns=(PODS, CONTROLLER_REVISIONS),
     selector=lambda ds: selector_of(ds.spec.selector),
     watches=(Watch(NODES, _node_changed),),
 )

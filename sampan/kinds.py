@@ -36,6 +36,7 @@ REPLICA_SETS = Resource(
     "apps", "v1", "ReplicaSet", "replicasets", apps_v1.ReplicaSet, short_names=("rs",), categories=ALL
 )
 DAEMON_SETS = Resource("apps", "v1", "DaemonSet", "daemonsets", apps_v1.DaemonSet, short_names=("ds",), categories=ALL)
+CONTROLLER_REVISIONS = Resource("apps", "v1", "ControllerRevision", "controllerrevisions", apps_v1.ControllerRevision)
 JOBS = Resource("batch", "v1", "Job", "jobs", batch_v1.Job, categories=ALL)
 PRIORITY_CLASSES = Resource(
     "scheduling.k8s.io",

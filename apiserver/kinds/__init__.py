@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apiserver.kind import AnyKind
 from apiserver.kinds.configmap import CONFIG_MAP
+from apiserver.kinds.controllerrevision import CONTROLLER_REVISION
 from apiserver.kinds.customresourcedefinition import CUSTOM_RESOURCE_DEFINITION
 from apiserver.kinds.daemonset import DAEMON_SET
 from apiserver.kinds.deployment import DEPLOYMENT
@@ -33,6 +34,7 @@ ALL: tuple[AnyKind, ...] = (
     SECRET,
     SERVICE_ACCOUNT,
     SERVICE,
+    CONTROLLER_REVISION,
     DAEMON_SET,
     DEPLOYMENT,
     REPLICA_SET,

@@ -1,6 +1,8 @@
 """Workloads: deployments, replica sets, daemon sets, stateful sets."""
 
-from sampan.api.base import JSON, Int32, Int64, IntOrString, KubeObject, Object, Time, field
+from typing import Annotated
+
+from sampan.api.base import JSON, Int32, Int64, IntOrString, KubeObject, Named, Object, Time, field
 from sampan.api.core_v1 import PersistentVolumeClaim, PodTemplateSpec
 from sampan.api.meta_v1 import LabelSelector, ObjectMeta
 from sampan.api.rules import NON_NEGATIVE, CountOrPercent, OneOf
@@ -16,7 +18,9 @@ class ControllerRevision(KubeObject):
     metadata: ObjectMeta = field(
         doc="Name, labels and whatever else every object has.", default_factory=lambda: ObjectMeta()
     )
-    data: JSON = field(doc="The state.", required=True)
+    data: Annotated[JSON, Named("io.k8s.apimachinery.pkg.runtime.RawExtension")] = field(
+        doc="The state, as a patch.", required=True
+    )
     revision: Int64 | None = field(doc="Its number; higher ones are newer.")
 
 

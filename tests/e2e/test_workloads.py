@@ -96,6 +96,12 @@ def test_jobs_of_every_manner(cluster: LocalCluster, namespace: str) -> None:
     cluster.kubectl("wait", "--for=condition=Complete", "job/held", *here)
 
 
+def revisions(cluster: LocalCluster, namespace: str) -> list[str]:
+    """Those that kubectl shows of the daemon set."""
+    lines = cluster.kubectl("rollout", "history", "-n", namespace, "daemonset/daemon").splitlines()
+    return [line.split()[0] for line in lines[2:] if line]
+
+
 def test_a_daemon_set_is_on_each_node_and_rolls(cluster: LocalCluster, namespace: str) -> None:
     cluster.apply(namespace, DAEMONS)
     rolled_out(cluster, namespace, "daemonset/daemon")
@@ -105,6 +111,13 @@ def test_a_daemon_set_is_on_each_node_and_rolls(cluster: LocalCluster, namespace
     pods = named(cluster, namespace, "daemon")
     assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {"webapp:v2"}
     assert len(pods) == 3
+    assert revisions(cluster, namespace) == ["1", "2"]
+    assert "webapp:v1" in cluster.kubectl("rollout", "history", "-n", namespace, "daemonset/daemon", "--revision=1")
+    cluster.kubectl("rollout", "undo", "-n", namespace, "daemonset/daemon")
+    rolled_out(cluster, namespace, "daemonset/daemon")
+    pods = named(cluster, namespace, "daemon")
+    assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {"webapp:v1"}
+    assert revisions(cluster, namespace) == ["2", "3"]
     cluster.kubectl("patch", "daemonset", "daemon", "-n", namespace, "-p",
         '{"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": "n2"}}}}}')  # fmt: skip
     cluster.eventually(lambda: [pod["spec"]["nodeName"] for pod in named(cluster, namespace, "daemon")] == ["n2"])

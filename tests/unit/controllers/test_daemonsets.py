@@ -14,7 +14,7 @@ from controllers.daemonset import DAEMON_SET, budget, node_of, suits
 from controllers.pods import is_active, is_available, is_terminating
 from sampan.api.apps_v1 import DaemonSet
 from sampan.api.core_v1 import Node, PodSpec
-from sampan.kinds import DAEMON_SETS, NODES, PODS
+from sampan.kinds import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from sampan.objects import Key
 from simulation import Cluster, Runner
 
@@ -166,3 +166,19 @@ def test_a_new_node_gets_a_pod_and_an_unsuited_one_loses_it() -> None:
     fleet.settle()
     assert [node_of(pod) for pod in fleet.cluster.all(PODS)] == ["n1"]
     assert fleet.set.status.desired_number_scheduled == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(history=st.lists(st.sampled_from(["v1", "v2", "v3", "v4"]), min_size=1, max_size=8), limit=st.integers(0, 2))
+def test_the_present_template_is_always_the_newest_revision(history: list[str], limit: int) -> None:
+    fleet = Fleet(0, daemon_set(revisionHistoryLimit=limit))
+    for image in history:
+        fleet.image(image)
+        for _ in range(2):
+            fleet.controller.turn(KEY, patient=True)
+        revisions = sorted(fleet.cluster.all(CONTROLLER_REVISIONS), key=lambda one: one.revision or 0)
+        template = revisions[-1].data["spec"]["template"]
+        assert template["spec"]["containers"][0]["image"] == image
+        assert template["$patch"] == "replace"
+        assert len({one.revision for one in revisions}) == len(revisions) <= limit + 1
+        assert revisions[-1].metadata.owner_references[0].name == "agent"
