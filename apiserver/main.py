@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from apiserver.config import Config, read
-from sampan import logs
+from sampan import collector, logs
 from sampan.errors import ClusterError
 
 log = logging.getLogger("apiserver")
@@ -51,6 +51,7 @@ async def serve(config: Config) -> None:
         starting.cancel()
     else:
         await starting
+        collector.settle()
         log.info("serving", extra=logs.fields(listen=",".join(config.listen), fds=config.listen_fds))
     await stopping
     log.info("stopping")

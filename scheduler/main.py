@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from uuid import uuid4
 
-from sampan import logs
+from sampan import collector, logs
 from sampan.client import Client
 from sampan.errors import SampanError
 from sampan.leader import Leadership, LeadershipLost
@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs.configure("scheduler", config.log_level)
         import uvloop  # late: a configuration error needs no event loop
 
+        collector.settle()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(until_told(config))
     except SampanError as error:
