@@ -6,6 +6,7 @@ VENV := .venv
 UV := .tools/bin/uv
 NEEDED_PACKAGES := python3-venv ca-certificates etcd-server nftables libnftables1 busybox-static
 TEST_PACKAGES := containerd docker-registry skopeo crun runc
+BENCHES := api_load pod_start container_start scheduling network kctl_startup cluster_cost
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 
 .DEFAULT_GOAL := help
@@ -54,7 +55,7 @@ lint: setup ## ruff, mypy --strict and who may import whom
 	@$(VENV)/bin/lint-imports --no-cache > .tools/imports.txt || { cat .tools/imports.txt; exit 1; }
 
 bench: setup .tools/.test-packages ## side by side with the peers, as ratios
-	@for each in bench/*.py; do echo "== $$each"; $(VENV)/bin/python $$each || exit 1; done
+	@for each in $(BENCHES); do echo "== bench/$$each.py"; $(VENV)/bin/python -m bench.$$each || exit 1; done
 
 clean: ## remove what setup made in this directory
 	@rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

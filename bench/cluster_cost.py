@@ -1,6 +1,6 @@
 """How long a three-node cluster takes to start, and what it costs while nobody uses it.
 
-    python bench/cluster_cost.py [SECONDS]
+    python -m bench.cluster_cost [SECONDS]
 
 Start is counted from the command to three nodes Ready and a first pod Running, set-up done before. Idle is CPU time and
 proportional memory (PSS) of all of the cluster's processes, etcd included. No peer runs on this machine without Docker
@@ -10,32 +10,23 @@ or a VM, so the figures stand beside what the peers publish (docs/benchmarks.md)
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from bench.cluster import IMAGE, NAME, a_home, kctl
 from deploy import cgroups
 from deploy.places import Places
 
-NAME = "bench"
-ROOT = Path(__file__).resolve().parent.parent
-POD = """
+NODES = 3
+POD = f"""
 apiVersion: v1
 kind: Pod
-metadata: {name: first}
+metadata: {{name: first}}
 spec:
   terminationGracePeriodSeconds: 0
-  containers: [{name: main, image: "bench:1", command: [/bin/busybox, sleep, "1000000"]}]
+  containers: [{{name: main, image: "{IMAGE}", command: [/bin/busybox, sleep, "1000000"]}}]
 """
-DOCKERFILE = "FROM scratch\nCOPY busybox /bin/busybox\n"
-
-
-def kctl(*words: str, stdin: str | None = None) -> str:
-    """Run kctl; raises CalledProcessError."""
-    command = [sys.executable, "-m", "kctl", *words]
-    return subprocess.run(command, input=stdin, text=True, check=True, stdout=subprocess.PIPE).stdout
 
 
 def ticks(pids: set[int]) -> dict[int, int]:
@@ -65,20 +56,10 @@ def memory(pids: set[int]) -> float:
 def main() -> None:
     """Start, measure, delete."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
-    with (
-        tempfile.TemporaryDirectory(prefix="sampan-bench-", dir="/var/tmp") as home,
-        tempfile.TemporaryDirectory(prefix="sampan-", dir="/run") as run,
-    ):
-        os.environ.update(SAMPAN_HOME=home, SAMPAN_RUN=run, KUBECONFIG=f"{home}/kubeconfig", HOME=home)
-        context = Path(home, "image")
-        context.mkdir()
-        (context / "Dockerfile").write_text(DOCKERFILE)
-        (context / "busybox").write_bytes(Path("/bin/busybox").read_bytes())
-        (context / "busybox").chmod(0o755)
-        kctl("image", "build", "-t", "bench:1", str(context))
+    with a_home():
         try:
             began = time.monotonic()
-            kctl("cluster", "start", NAME, "--nodes", "3", "-q")
+            kctl("cluster", "start", NAME, "--nodes", str(NODES), "-q")
             ready = time.monotonic() - began
             kctl("create", "-f", "-", stdin=POD)
             kctl("wait", "--for=condition=Ready", "pod/first", "--timeout=60s")
