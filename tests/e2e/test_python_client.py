@@ -66,6 +66,7 @@ def test_objects_are_made_read_changed_and_deleted(api: client.ApiClient, namesp
     assert patched.metadata.labels == {"a": "b"}
     scale = apps.read_namespaced_deployment_scale("d", namespace)
     scale.spec.replicas = 2
+    scale.metadata.resource_version = None  # the controller writes the status meanwhile
     assert apps.replace_namespaced_deployment_scale("d", namespace, scale).spec.replicas == 2
     assert [one.metadata.name for one in apps.list_namespaced_deployment(namespace, label_selector="a=b").items] == [
         "d"
