@@ -144,7 +144,11 @@ class Patch(Action):
 
 @dataclass(frozen=True)
 class Update(Action, Generic[M]):
-    """Replace an object, if it has not changed since (a conflict is Stale)."""
+    """Replace an object, if it has not changed since (a conflict is Stale).
+
+    A status goes onto what an earlier action of the same turn wrote, as the server answered it: what others changed
+    in the meantime is in that answer, and must not be undone.
+    """
 
     resource: Resource[M]
     obj: M
@@ -153,9 +157,8 @@ class Update(Action, Generic[M]):
     async def perform(self, turn: Turn) -> None:
         obj = self.obj
         written = turn.latest.get(uid_of(obj))
-        if written is not None:
-            m = meta(obj).model_copy(update={"resource_version": meta(written).resource_version})
-            obj = obj.model_copy(update={"metadata": m})
+        if isinstance(written, type(obj)) and self.subresource == "status":
+            obj = written.model_copy(update={"status": getattr(obj, "status", None)})
         try:
             new = await turn.client.update(self.resource, obj, subresource=self.subresource)
         except ApiError as error:

@@ -182,7 +182,9 @@ class Cluster:
         old: Any = there
         wanted: Any = new
         if subresource == "status":
-            return self.put(resource, cast(M, old.model_copy(update={"status": wanted.status})))
+            told = meta(new)  # a write of status takes labels and annotations along, as the API server's does
+            m = meta(there).model_copy(update={"labels": told.labels, "annotations": told.annotations})
+            return self.put(resource, cast(M, old.model_copy(update={"status": wanted.status, "metadata": m})))
         m = meta(new)
         spec_changed = getattr(old, "spec", None) != getattr(wanted, "spec", None)
         update: dict[str, Any] = {

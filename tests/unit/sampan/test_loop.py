@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from sampan.actions import Action, Batch, Create, RequeueAfter, SetStatus
+from sampan.actions import Action, Batch, Create, Patch, RequeueAfter, SetStatus
 from sampan.api.apps_v1 import ReplicaSet, ReplicaSetStatus
 from sampan.api.base import Object
 from sampan.api.core_v1 import Pod
@@ -140,6 +140,22 @@ async def test_a_failed_write_is_tried_again_and_a_same_status_is_not_written() 
     assert rs.status.replicas == 7
     assert server.version == 2
     assert len(writes) == 4
+
+
+async def test_what_another_writes_between_our_own_two_writes_stays() -> None:
+    from simulation import perform
+
+    server = Server()
+    seen = server.put(REPLICA_SETS, replica_set())
+    await server.patch(REPLICA_SETS, "rs", {"metadata": {"labels": {"theirs": "x"}}}, namespace="ns")
+    ours = Patch(REPLICA_SETS, seen, {"metadata": {"annotations": {"ours": "y"}}})
+    error, _ = await asyncio.to_thread(
+        perform, server, [ours, SetStatus(REPLICA_SETS, seen, ReplicaSetStatus(replicas=7))]
+    )
+    assert error is None
+    (rs,) = server.all(REPLICA_SETS)
+    assert rs.metadata.labels["theirs"] == "x"
+    assert (rs.metadata.annotations["ours"], rs.status.replicas) == ("y", 7)
 
 
 async def test_a_batch_that_can_not_succeed_fails_cheaply() -> None:
