@@ -36,7 +36,8 @@ $(UV): | .tools/.packages
 	@touch $@
 
 $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
-	@$(UV) sync --quiet --frozen --no-python-downloads --python $(PYTHON)
+	@$(UV) sync --quiet --frozen --no-python-downloads --compile-bytecode --python $(PYTHON)
+	@$(VENV)/bin/python -m compileall -q $(wildcard $(SOURCES))
 	@touch $@
 
 demo: setup ## a three-node cluster does the main job, as a story with timings
