@@ -7,10 +7,13 @@ A new connection is looked up once in a map keyed by (address, protocol, port), 
     service.shop.web.80.tcp:  dnat to numgen random mod 2 map { 0 : 10.244.1.5 . 8080, 1 : 10.244.2.9 . 8080 }
     outside.shop.web.80.tcp:  mark for masquerade, goto service...
     filter-*: refused         10.96.4.8 . tcp . 80 -> reject (no endpoint) or drop (none on this node, policy Local)
+                              10.96.4.7 . tcp . 80 -> drop (it has endpoints, see below)
     nat-postrouting:          masquerade what would not come back this way by itself
 
 Session affinity: client.* maps a client's address to the number of its endpoint for as long as it comes back.
 Only a connection's first packet comes here: connection tracking remembers its endpoint, also while that terminates.
+A packet that is looked up at the very moment in which its Service's rule is replaced may pass untranslated (the kernel
+deactivates the old rule's map for it): it is dropped, not refused, so TCP sends it again and meets the new rule.
 
 Rules followed: KEP-1669 (without ready endpoints, those that are terminating and still serve), KEP-2086 and the
 Service documentation (traffic policies). Only IPv4; addresses of the other family are left out.
@@ -263,8 +266,8 @@ class _Draft:
         tables = {
             "services": Table("map", TRIPLE, self._services),
             "node-ports": Table("map", PAIR, self._node_ports),
-            "refused": Table("map", TRIPLE, self._refused),
-            "refused-ports": Table("map", PAIR, self._refused_ports),
+            "refused": Table("map", TRIPLE, dict.fromkeys(self._services, DROP) | self._refused),
+            "refused-ports": Table("map", PAIR, dict.fromkeys(self._node_ports, DROP) | self._refused_ports),
             "node-addresses": Table("set", "type ipv4_addr;", dict.fromkeys(facts.node_addresses, "")),
             "foreign-addresses": Table("set", "type ipv4_addr;", dict.fromkeys(facts.foreign_addresses, "")),
             "hairpins": Table("set", "type ipv4_addr . ipv4_addr;", hairpins),

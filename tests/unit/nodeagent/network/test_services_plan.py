@@ -364,6 +364,15 @@ def test_egress_is_translated_only_when_asked_for(egress_nat: bool) -> None:
     assert any("oifname" in rule for rule in rules) == egress_nat
 
 
+def test_what_passes_a_served_address_untranslated_is_dropped_so_that_tcp_sends_it_again() -> None:
+    """A packet that is looked up while its Service's rule is replaced is not refused."""
+    tables = plan(FACTS, [web()], behind("10.244.1.2")).ruleset.tables
+    for served, refused in (("services", "refused"), ("node-ports", "refused-ports")):
+        elements = tables[served].elements or {}
+        assert elements
+        assert {(tables[refused].elements or {})[key] for key in elements} == {"drop"}
+
+
 def test_the_text_is_what_nft_reads() -> None:
     old = plan(FACTS, [web()], behind("10.244.1.2")).ruleset
     new = plan(FACTS, [web(affinity_seconds=10)], {}).ruleset
