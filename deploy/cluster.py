@@ -223,8 +223,11 @@ def log_files(name: str) -> list[Path]:
 
 
 def admin_kubeconfig(name: str) -> str:
-    """The admin's kubeconfig as YAML."""
-    return _existing(name).admin_kubeconfig.read_text()
+    """The admin's kubeconfig as YAML. Raises ClusterError when the cluster never came up."""
+    path = _existing(name).admin_kubeconfig
+    if not path.exists():
+        raise ClusterError(where=f"cluster {name}", what="it has not come up yet", remedy=f"kctl cluster start {name}")
+    return path.read_text()
 
 
 def write_kubeconfigs(cluster: Cluster, where: Places) -> None:

@@ -269,9 +269,9 @@ class ProcessTree:
                 for child in children:
                     self._signal(child, signal.SIGKILL)
             if any(child.pid for child in children):
-                self._selector_free_wait()
+                self._wait_for_signal()
 
-    def _selector_free_wait(self) -> None:
+    def _wait_for_signal(self) -> None:
         """Until a signal such as SIGCHLD comes, a moment at the most."""
         with selectors.DefaultSelector() as only_signals:
             only_signals.register(self._wake_read, selectors.EVENT_READ)

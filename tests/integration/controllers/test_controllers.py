@@ -558,12 +558,7 @@ BOATS = {
 
 async def test_custom_resources_own_and_are_cleared_away(cluster: Cluster, namespace: str) -> None:
     client = cluster.client
-    try:
-        await client.create(CUSTOM_RESOURCE_DEFINITIONS, BOATS)
-    except ApiError as error:
-        if error.is_not_found:
-            pytest.skip("the API server does not serve custom resources yet")
-        raise
+    await client.create(CUSTOM_RESOURCE_DEFINITIONS, BOATS)
     boats = Resource("example.org", "v1", "Boat", "boats", PartialObjectMetadata)
     plain = boats.path(namespace)
 

@@ -38,10 +38,8 @@ def run(instruction: Instruction, what: Command, layers: Sequence[Path], room: P
     # A build without RUN, or with all its steps cached, starts faster without these.
     import asyncio
 
-    try:
-        from nodeagent.runtime.launch import run_once
-    except ImportError as error:
-        raise instruction.wrong(f"the runtime cannot be used here ({error})") from None
+    from nodeagent.runtime.launch import run_once
+
     upper, scratch = room / "upper", room / "scratch"
     for path in (room, upper, scratch):
         path.mkdir(mode=0o755)
