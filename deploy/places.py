@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from sampan.errors import ClusterError
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
+DEFAULT_HOME = Path("/var/lib/sampan")
+
+
 def home() -> Path:
     """The directory of all clusters' state."""
-    return Path(os.environ.get("SAMPAN_HOME", "/var/lib/sampan"))
+    return Path(os.environ.get("SAMPAN_HOME", DEFAULT_HOME))
 
 
 def image_store() -> Path:
@@ -107,7 +111,9 @@ class Places:
 
     @property
     def cgroup(self) -> str:
-        return f"/sampan/{self.name}"
+        """Distinct for clusters of one name that live in different homes, of which only one is the machine's usual."""
+        own = self.state.parent.parent
+        return f"/sampan/{self.name}" if own == DEFAULT_HOME else f"/sampan/{self.name}-{zlib.crc32(bytes(own)):08x}"
 
     def node(self, name: str) -> NodePlaces:
         """The directories of one node."""

@@ -72,7 +72,7 @@ class LocalCluster:
             if keep := os.environ.get("SAMPAN_TEST_LOGS"):
                 shutil.copytree(cluster.places.logs, Path(keep) / home.name, dirs_exist_ok=True)
             cluster.kctl("cluster", "delete", name, timeout=180)
-            left = [str(one / "sampan" / name) for one in cgroups.hierarchies() if (one / "sampan" / name).exists()]
+            left = [str(one) for one in cgroups.hierarchies() if Path(f"{one}{cluster.places.cgroup}").exists()]
             shutil.rmtree(home)
             shutil.rmtree(run)
             assert not left, f"cgroups left: {left}"
