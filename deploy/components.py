@@ -1,4 +1,4 @@
-"""What each component of a cluster is told: its configuration file, and how it is started.
+"""How each component is started, and what a node's components are told. The control plane's: control_plane.py.
 
 A component is a module with `main(argv) -> int`. It is named here and imported by name, because `deploy` knows how
 to start the others without depending on them.
@@ -22,7 +22,6 @@ from deploy.spec import Cluster, NodeSpec
 PRELOADED = ("apiserver.main", "scheduler.main", "controllers.main", "nodeagent.main", "nodeagent.runtime.main")
 SHARED = ("PODS", "NODES", "SERVICES", "NAMESPACES", "SERVICE_ACCOUNTS", "CONFIG_MAPS", "LEASES", "EVENTS")
 API_PORT = 6443
-ETCD_PORT = 2379
 KUBELET_PORT = 10250
 FIRST_INHERITED = 3
 
@@ -63,86 +62,6 @@ def executed(*argv: str) -> Callable[[], int]:
         os.execvp(argv[0], list(argv))
 
     return run
-
-
-def write_configs(cluster: Cluster, places: Places) -> None:
-    """Write the control plane's configuration files and the kubeconfigs that they refer to."""
-    network, timing, level = cluster.spec.network, cluster.spec.timing, cluster.spec.log_level
-    places.config.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ca = str(places.pki / "ca.crt")
-
-    def tls(name: str) -> dict[str, str]:
-        certificate, key = pki.paths(places.pki, name)
-        return {"cert": str(certificate), "key": str(key)}
-
-    server = f"https://{network.control_address}:{API_PORT}"
-    for identity in ("scheduler", "controllers"):
-        target = places.config / f"{identity}.kubeconfig"
-        pki.write_kubeconfig(target, pki.kubeconfig(places.pki, identity, server, places.name))
-    _write(
-        places.config / "apiserver.json",
-        {
-            "etcd": {"endpoints": [f"https://{network.control_address}:{ETCD_PORT}"], "ca": ca, **tls("etcd-client")},
-            "tls": {**tls("apiserver"), "client_ca": ca},
-            "kubelet_client": {**tls("kubelet-client"), "ca": ca},
-            "service_account": {
-                "signing_key": str(places.pki / "service-accounts.key"),
-                "issuer": f"https://kubernetes.default.svc.{network.domain}",
-            },
-            "listen": [f"{network.control_address}:{API_PORT}"],
-            "listen_fds": [FIRST_INHERITED],
-            "service_cidr": network.service_cidr,
-            "node_port_range": "30000-32767",
-            "cluster_domain": network.domain,
-            "advertise_address": network.control_address,
-            "log_level": level,
-        },
-    )
-    _write(
-        places.config / "scheduler.json",
-        {
-            "kubeconfig": str(places.config / "scheduler.kubeconfig"),
-            "identity": places.name,
-            "metrics": "127.0.0.1:10259",
-            "log_level": level,
-        },
-    )
-    _write(
-        places.config / "controllers.json",
-        {
-            "kubeconfig": str(places.config / "controllers.kubeconfig"),
-            "cluster_cidr": network.pod_cidr,
-            "node_cidr_mask": 24,
-            "root_ca_file": ca,
-            "node_monitor_grace_seconds": timing.node_monitor_grace_seconds,
-            "identity": places.name,
-            "log_level": level,
-        },
-    )
-
-
-def etcd_command(cluster: Cluster, places: Places) -> tuple[str, ...]:
-    """etcd's argv: one member, TLS both ways, listening inside the cluster only."""
-    url = f"https://{cluster.spec.network.control_address}:{ETCD_PORT}"
-    certificate, key = pki.paths(places.pki, "etcd")
-    return (
-        "etcd",
-        "--name=sampan",
-        f"--data-dir={places.etcd}",
-        f"--listen-client-urls={url}",
-        f"--advertise-client-urls={url}",
-        "--listen-peer-urls=http://127.0.0.1:2380",
-        "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-        "--initial-cluster=sampan=http://127.0.0.1:2380",
-        f"--cert-file={certificate}",
-        f"--key-file={key}",
-        "--client-cert-auth",
-        f"--trusted-ca-file={places.pki / 'ca.crt'}",
-        "--logger=zap",
-        "--log-level=warn",
-        "--max-request-bytes=4194304",
-        "--quota-backend-bytes=8589934592",
-    )
 
 
 def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None:

@@ -6,6 +6,7 @@ Names and groups are the ones that Kubernetes' own authorization rules know ("PK
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,38 +36,49 @@ def read(pki: Path, name: str) -> Pair:
 
 
 def ensure(cluster: Cluster, pki: Path) -> None:
-    """Make what is missing of the cluster's certificates. Nothing that is there changes."""
+    """Make what is missing of a local cluster's certificates. Nothing that is there changes."""
+    network = cluster.spec.network
+    authority = ensure_shared(pki)
+    ensure_control_plane(pki, authority, network.domain, (network.control_address, network.first_service_address))
+    issue(pki, authority, "etcd", "etcd", hosts=("localhost", "127.0.0.1", network.control_address))
+    for node in cluster.spec.nodes:
+        user, hosts = f"system:node:{node.name}", (node.name, node.address or "")
+        issue(pki, authority, f"node-{node.name}", user, groups=("system:nodes",), hosts=hosts)
+
+
+def ensure_shared(pki: Path) -> Authority:
+    """What all servers of a cluster have in common: the CA, and the key that signs service account tokens."""
     pki.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = _authority(pki)
-    network = cluster.spec.network
-    wanted: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-        name: (user, groups, ()) for name, (user, groups) in CONTROL_PLANE.items()
-    }
-    service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-    wanted["apiserver"] = (
-        "kube-apiserver",
-        (),
-        (
-            *service,
-            f"kubernetes.default.svc.{network.domain}",
-            "localhost",
-            "127.0.0.1",
-            network.control_address,
-            network.first_service_address,
-        ),
-    )
-    wanted["etcd"] = ("etcd", (), ("localhost", "127.0.0.1", network.control_address))
-    for node in cluster.spec.nodes:
-        user = f"system:node:{node.name}"
-        wanted[f"node-{node.name}"] = (user, ("system:nodes",), (node.name, node.address or ""))
-    for name, (user, groups, hosts) in wanted.items():
-        certificate, key = paths(pki, name)
-        if not certificate.exists():
-            authority.issue(user, groups=groups, hosts=hosts).write(certificate, key)
     tokens = pki / "service-accounts.key"
     if not tokens.exists():
         tokens.touch(0o600)
         tokens.write_bytes(signing_key())
+    return authority
+
+
+def ensure_control_plane(pki: Path, authority: Authority, domain: str, addresses: Sequence[str]) -> None:
+    """One server's certificates. `addresses` are those that its clients call, the `kubernetes` Service's too."""
+    for name, (user, groups) in CONTROL_PLANE.items():
+        issue(pki, authority, name, user, groups=groups)
+    service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{domain}")
+    hosts = dict.fromkeys((*service, "localhost", "127.0.0.1", *addresses))
+    issue(pki, authority, "apiserver", "kube-apiserver", hosts=tuple(hosts))
+
+
+def issue(
+    pki: Path,
+    authority: Authority,
+    name: str,
+    user: str,
+    *,
+    groups: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+) -> None:
+    """Make one certificate unless it is there."""
+    certificate, key = paths(pki, name)
+    if not certificate.exists():
+        authority.issue(user, groups=groups, hosts=hosts).write(certificate, key)
 
 
 def _authority(pki: Path) -> Authority:

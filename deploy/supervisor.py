@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups, components, links, node, pki, spec, syscalls
+from deploy import cgroups, components, control_plane, links, node, pki, spec, syscalls
 from deploy.places import Places
 from deploy.process_tree import ChildSpec, ProcessTree, start_time
 from deploy.spec import Cluster, NodeSpec
@@ -70,9 +70,10 @@ class Supervisor:
         network = cluster.spec.network
         pki.ensure(cluster, places.pki)
         links.make_bridge(network.control_address, network.prefix_length)
-        components.write_configs(cluster, places)
+        control_plane.write_configs(control_plane.of_cluster(cluster, places))
         places.etcd.mkdir(exist_ok=True, mode=0o700)
-        self._control_plane("etcd", components.executed(*components.etcd_command(cluster, places)))
+        etcd = control_plane.etcd_command(network.control_address, places.pki, places.etcd)
+        self._control_plane("etcd", components.executed(*etcd))
         components.preload_models()
         _share()
         api = components.forked("apiserver.main", places.config / "apiserver.json")
