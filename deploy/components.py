@@ -15,15 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy import pki
+from deploy import node_config, pki
 from deploy.places import NodePlaces, Places, image_store
 from deploy.spec import Cluster, NodeSpec
 
 PRELOADED = ("apiserver.main", "scheduler.main", "controllers.main", "nodeagent.main", "nodeagent.runtime.main")
 SHARED = ("PODS", "NODES", "SERVICES", "NAMESPACES", "SERVICE_ACCOUNTS", "CONFIG_MAPS", "LEASES", "EVENTS")
 API_PORT = 6443
-KUBELET_PORT = 10250
-FIRST_INHERITED = 3
+FIRST_INHERITED = node_config.FIRST_INHERITED
 
 
 def preload_models() -> None:
@@ -69,57 +68,29 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
     own, network, timing = places.node(node.name), cluster.spec.network, cluster.spec.timing
     for directory in (own.state, own.config, own.run, own.log):
         directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+    ca, pair = places.pki / "ca.crt", pki.paths(places.pki, f"node-{node.name}")
     kubeconfig = own.config / "kubeconfig"
     server = f"https://{network.control_address}:{API_PORT}"
-    pki.write_kubeconfig(kubeconfig, pki.kubeconfig(places.pki, f"node-{node.name}", server, places.name))
-    certificate, key = pki.paths(places.pki, f"node-{node.name}")
-    _write(
-        own.config / "runtime.json",
-        {
-            "socket": str(own.cri_socket),
-            "state_dir": str(own.state / "runtime"),
-            "run_dir": str(own.run / "runtime"),
-            "image_store": str(image_store()),
-            "cgroup_parent": own.cgroup,
-            "forkserver_socket": str(own.fork_socket),
-            "streaming_address": "127.0.0.1:0",
-            "network": "builtin",
-            "pod_network": {"state_dir": str(own.state / "network"), "device": "eth0", "mode": network.mode},
-            "log_level": cluster.spec.log_level,
-        },
+    pki.write_kubeconfig(kubeconfig, node_config.kubeconfig(server, places.name, ca=ca, client=pair))
+    facts = node_config.NodeFacts(
+        own=own,
+        address=node.address or "",
+        device="eth0",
+        image_store=image_store(),
+        credentials=node_config.Credentials(kubeconfig, client_ca=ca, serving=pair, client=pair),
+        labels=node.labels,
+        reserved_addresses=[network.control_address],
+        log_level=cluster.spec.log_level,
     )
-    _write(
-        own.config / "agent.json",
-        {
-            "node_name": node.name,
-            "node_ip": node.address,
-            "kubeconfig": str(kubeconfig),
-            "cri_socket": str(own.cri_socket),
-            "state_dir": str(own.state / "agent"),
-            "log_dir": str(own.state / "pod-logs"),
-            "cgroup_root": own.cgroup,
-            "tls": {"cert": str(certificate), "key": str(key), "client_ca": str(places.pki / "ca.crt")},
-            "port": KUBELET_PORT,
-            "cluster_dns": [network.dns_address],
-            "cluster_domain": network.domain,
-            "network": {
-                "node_name": node.name,
-                "node_address": node.address,
-                "device": "eth0",
-                "cluster_cidr": network.pod_cidr,
-                "service_cidr": network.service_cidr,
-                "dns_address": network.dns_address,
-                "dns_domain": network.domain,
-                "dns_descriptors": [FIRST_INHERITED, FIRST_INHERITED + 1],
-                "mode": network.mode,
-                "state_dir": str(own.state / "network"),
-                "reserved_addresses": [network.control_address],
-            },
-            "lease_seconds": timing.node_lease_seconds,
-            "register_with_labels": node.labels,
-            "log_level": cluster.spec.log_level,
-        },
+    agreed = node_config.ClusterFacts(
+        cluster_cidr=network.pod_cidr,
+        service_cidr=network.service_cidr,
+        dns_address=network.dns_address,
+        dns_domain=network.domain,
+        network_mode=network.mode,
+        lease_seconds=timing.node_lease_seconds,
     )
+    node_config.write(facts, agreed, own.config)
 
 
 def fork_server_command(own: NodePlaces) -> tuple[str, ...]:

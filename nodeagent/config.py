@@ -16,11 +16,18 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TlsConfig(_Section):
-    """Files of the kubelet API's serving certificate, and of the CA that its clients' certificates come from."""
+class PairConfig(_Section):
+    """The files of a certificate and its key, which may be one file. Both are read anew when they change."""
 
     cert: Path
     key: Path
+    renewed: bool = False
+    """The agent gets the pair, and a new one before it ends, by certificate signing requests (one file then)."""
+
+
+class TlsConfig(PairConfig):
+    """The kubelet API's serving certificate, and the CA that its clients' certificates come from."""
+
     client_ca: Path
 
 
@@ -43,6 +50,8 @@ class AgentConfig(_Section):
     log_dir: Path
     cgroup_root: str = ""
     tls: TlsConfig | None = None
+    client_certificate: PairConfig | None = None
+    """The pair that the kubeconfig refers to."""
     port: int = 10250
     cluster_dns: list[str] = Field(default_factory=list)
     cluster_domain: str = "cluster.local"

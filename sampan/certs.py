@@ -77,7 +77,7 @@ class Authority:
     @property
     def pair(self) -> Pair:
         """The CA's own certificate and key."""
-        return Pair(self._certificate.public_bytes(serialization.Encoding.PEM), _pem(self._key))
+        return Pair(self._certificate.public_bytes(serialization.Encoding.PEM), private_pem(self._key))
 
     def issue(
         self,
@@ -110,24 +110,26 @@ class Authority:
         )
         if hosts:
             builder = builder.add_extension(
-                x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False
+                x509.SubjectAlternativeName([general_name(host) for host in hosts]), critical=False
             )
         certificate = builder.sign(self._key, hashes.SHA256())
-        return Pair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+        return Pair(certificate.public_bytes(serialization.Encoding.PEM), private_pem(key))
 
 
 def signing_key() -> bytes:
     """A new PEM key to sign service account tokens with (ES256)."""
-    return _pem(ec.generate_private_key(ec.SECP256R1()))
+    return private_pem(ec.generate_private_key(ec.SECP256R1()))
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as PEM (PKCS #8), not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _general_name(host: str) -> x509.GeneralName:
+def general_name(host: str) -> x509.GeneralName:
+    """A host as a certificate names it: an address if it is one, else a DNS name."""
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
