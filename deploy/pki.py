@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from deploy.spec import Cluster
+from deploy.spec import Cluster, NodeSpec
 from sampan.certs import Authority, Pair, signing_key
 
 CONTROL_PLANE = {
@@ -41,9 +41,12 @@ def ensure(cluster: Cluster, pki: Path) -> None:
     authority = ensure_shared(pki)
     ensure_control_plane(pki, authority, network.domain, (network.control_address, network.first_service_address))
     issue(pki, authority, "etcd", "etcd", hosts=("localhost", "127.0.0.1", network.control_address))
-    for node in cluster.spec.nodes:
-        user, hosts = f"system:node:{node.name}", (node.name, node.address or "")
-        issue(pki, authority, f"node-{node.name}", user, groups=("system:nodes",), hosts=hosts)
+
+
+def ensure_node(node: NodeSpec, pki: Path) -> None:
+    """Make a node's certificate unless it is there."""
+    user, hosts = f"system:node:{node.name}", (node.name, node.address or "")
+    issue(pki, _authority(pki), f"node-{node.name}", user, groups=("system:nodes",), hosts=hosts)
 
 
 def ensure_shared(pki: Path) -> Authority:

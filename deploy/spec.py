@@ -17,6 +17,7 @@ from sampan.errors import ClusterError
 API_VERSION = "sampan.dev/v1alpha1"
 NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 MOST_NODES = 200
+MACHINE_FIELDS = ("cpus", "memory", "disk", "mounts")
 FIRST_NODE_HOST = 11
 """The control plane is host 1 of the node network; nodes count from 11."""
 
@@ -25,12 +26,31 @@ class _Described(Object):
     model_config = ConfigDict(extra="forbid")
 
 
+class Mount(_Described):
+    """A directory of this machine that a virtual machine sees."""
+
+    host: str = field("", doc="The directory on this machine.")
+    guest: str = field("", doc="Where the node has it.")
+
+    @field_validator("host", "guest")
+    @classmethod
+    def _is_absolute(cls, value: str) -> str:
+        if not value.startswith("/") or ".." in value.split("/"):
+            raise ValueError(f"{value!r} is not an absolute path without '..'")
+        return value
+
+
 class NodeSpec(_Described):
-    """One node."""
+    """One node. `cpus`, `memory`, `disk` and `mounts` are for virtual machines alone."""
 
     name: str = field("", doc="The node's name, unique in the cluster.")
     labels: dict[str, str] = field(default_factory=dict, doc="Labels that the node registers with.")
     address: str | None = field(doc="Its address on the node network; given by `start` and kept.")
+    driver: Literal["namespace", "vm"] = field("namespace", doc="Namespaces of this machine, or a virtual machine.")
+    cpus: int | None = field(doc="A virtual machine's processors; 1 unless told.")
+    memory: str | None = field(doc="A virtual machine's memory, as a quantity; 1Gi unless told.")
+    disk: str | None = field(doc="The size of a virtual machine's disk, as a quantity; 8Gi unless told.")
+    mounts: list[Mount] = field(default_factory=list, doc="Directories of this machine that a virtual machine sees.")
 
     @field_validator("name")
     @classmethod
@@ -38,6 +58,12 @@ class NodeSpec(_Described):
         if not NODE_NAME.fullmatch(value):
             raise ValueError(f"{value!r} is not 1 to 30 lower-case letters, digits and dashes")
         return value
+
+    @model_validator(mode="after")
+    def _only_a_machine_has_a_size(self) -> NodeSpec:
+        if self.driver == "namespace" and (sized := [one for one in MACHINE_FIELDS if getattr(self, one)]):
+            raise ValueError(f"{', '.join(sized)}: only a node with driver vm has that")
+        return self
 
 
 class Network(_Described):

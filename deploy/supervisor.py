@@ -19,17 +19,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups, components, control_plane, links, node, pki, spec, syscalls
+from deploy import cgroups, components, control_plane, links, pki, spec, syscalls
+from deploy.drivers.driver import Driver, node_child
+from deploy.drivers.namespaces import Namespaces
 from deploy.places import Places
 from deploy.process_tree import ChildSpec, ProcessTree, start_time
 from deploy.spec import Cluster, NodeSpec
 
 CONTROL_PLANE = ("etcd", "apiserver", "controllers", "scheduler")
-
-
-def node_child(name: str) -> str:
-    """The name of a node among the supervisor's children."""
-    return f"node/{name}"
 
 
 class Supervisor:
@@ -41,6 +38,7 @@ class Supervisor:
         self._listener = self._listen()
         self._enter_network()
         self._system = f"{places.cgroup}/system"
+        self._drivers: dict[str, Driver] = {"namespace": Namespaces(places)}
         self._tree = ProcessTree(places.run / "tree.json", places.control, self._answer)
 
     def _listen(self) -> socket.socket:
@@ -91,19 +89,10 @@ class Supervisor:
         self._tree.add(ChildSpec(name, start, log, cgroup=self._system, descriptors=descriptors))
 
     def _start_node(self, one: NodeSpec) -> None:
-        cluster, places = self._cluster, self._places
-        own = places.node(one.name)
-        components.write_node_configs(cluster, places, one)
-        self._tree.add(
-            ChildSpec(
-                node_child(one.name),
-                lambda: node.run(cluster, places, one),
-                own.log / "init.log",
-                cgroup=f"{own.cgroup}/system",
-                namespaces=node.NAMESPACES,
-                prepare=lambda pid: links.plug(one.name, pid),
-            )
-        )
+        self._tree.add(self._driver(one).child(self._cluster, one))
+
+    def _driver(self, one: NodeSpec) -> Driver:
+        return self._drivers[one.driver]
 
     # -- control ------------------------------------------------------------------------------------------------
 
@@ -125,7 +114,8 @@ class Supervisor:
                 self._start_node(self._known(name))
                 return {}
             case {"do": "node-disconnect" | "node-connect" as what, "name": str(name)}:
-                links.set_plugged(self._known(name).name, what == "node-connect")
+                known = self._known(name)
+                self._driver(known).plug(known, what == "node-connect")
                 return {}
         raise ValueError(f"unknown request {json.dumps(request)[:200]}")
 
@@ -139,7 +129,6 @@ class Supervisor:
         if self._cluster.node(added.name) is not None:
             raise ValueError(f"cluster {self._cluster.metadata.name} has a node {added.name!r} already")
         self._describe([*self._cluster.spec.nodes, added])
-        pki.ensure(self._cluster, self._places.pki)
         self._start_node(self._known(added.name))
         return {}
 
@@ -151,8 +140,7 @@ class Supervisor:
         self._describe([one for one in self._cluster.spec.nodes if one.name != removed.name])
         for path in (own.run, own.log, own.state):
             shutil.rmtree(path, ignore_errors=False)
-        for path in pki.paths(self._places.pki, f"node-{removed.name}"):
-            path.unlink(missing_ok=True)
+        self._driver(removed).remove(removed)
         return {}
 
     def _describe(self, nodes: Sequence[NodeSpec]) -> None:

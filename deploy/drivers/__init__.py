@@ -1,0 +1,1 @@
+"""How a node of a local cluster is made: one driver for namespaces, one for virtual machines."""

@@ -1,0 +1,40 @@
+"""Nodes that are namespaces of this machine: a process with a view of its own."""
+
+from __future__ import annotations
+
+from deploy import components, links, node, pki
+from deploy.drivers.driver import node_child
+from deploy.places import Places
+from deploy.process_tree import ChildSpec
+from deploy.spec import Cluster, NodeSpec
+
+
+class Namespaces:
+    """The driver `namespace`."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def child(self, cluster: Cluster, one: NodeSpec) -> ChildSpec:
+        """Write the node's certificate and configuration; its process 1 is forked from the supervisor."""
+        places = self._places
+        own = places.node(one.name)
+        pki.ensure_node(one, places.pki)
+        components.write_node_configs(cluster, places, one)
+        return ChildSpec(
+            node_child(one.name),
+            lambda: node.run(cluster, places, one),
+            own.log / "init.log",
+            cgroup=f"{own.cgroup}/system",
+            namespaces=node.NAMESPACES,
+            prepare=lambda pid: links.plug(one.name, pid),
+        )
+
+    def plug(self, one: NodeSpec, plugged: bool) -> None:
+        """Set the node's port on the bridge up or down."""
+        links.set_plugged(one.name, plugged)
+
+    def remove(self, one: NodeSpec) -> None:
+        """Forget the node's certificate."""
+        for path in pki.paths(self._places.pki, f"node-{one.name}"):
+            path.unlink(missing_ok=True)
