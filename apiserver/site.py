@@ -19,6 +19,7 @@ from apiserver.authz.authorize import Authorize
 from apiserver.config import Config
 from apiserver.core import Core
 from apiserver.crds.serving import CustomKinds
+from apiserver.endpoints import SHELF, Address, Presence, living
 from apiserver.http.connection import Server
 from apiserver.http.listen import listen, tls
 from apiserver.http.request import Asked
@@ -61,6 +62,13 @@ class Site:
         self._tasks: list[asyncio.Future[None]] = []
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._bootstrapped = False
+        self._presence = (
+            Presence(self.core, Address(config.advertise_address, config.advertise_port))
+            if config.advertise_address
+            else None
+        )
+        if self._presence is not None:
+            self.when_ready(self._presence.run)
         self.pages.ready["bootstrap"] = self._bootstrap_check
         self._add_kinds()
         self.custom_kinds = CustomKinds(self.core)
@@ -98,15 +106,24 @@ class Site:
         self._tasks += [asyncio.ensure_future(work()) for work in (self._bootstrap, *self._background)]
 
     async def _bootstrap(self) -> None:
-        """Make the first objects, and make them again when somebody deletes them."""
+        """Make the first objects, and again what somebody deletes; the endpoints follow the servers that live."""
+        loop = asyncio.get_running_loop()
+        if self._presence is not None:
+            await self._presence.announced.wait()
         while True:
+            ring = self.core.cache.shelf(SHELF).ring
+            position = ring.end
             try:
-                await bootstrap(self.core, first=not self._bootstrapped)
+                await bootstrap(self.core, living(self.core))
             except ApiError as error:
                 log.warning("the first objects could not be made", extra=fields(error=error))
             else:
                 self._bootstrapped = True
-            await asyncio.sleep(REPAIR_SECONDS if self._bootstrapped else RETRY_SECONDS)
+            pause = REPAIR_SECONDS if self._bootstrapped else RETRY_SECONDS
+            if ring.broken:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                await ring.wait(position, loop.time() + pause)
 
     async def _bootstrap_check(self) -> str:
         return "" if self._bootstrapped else "the first objects are not made yet"
@@ -117,6 +134,8 @@ class Site:
             server.close()
         for task in self._tasks:
             task.cancel()
+        if self._presence is not None:
+            await self._presence.leave()
         self.core.stopping = True
         self.core.cache.wake()
         if self._http is not None:

@@ -1,15 +1,17 @@
 """What exists from the first start on: namespaces, priority classes, the `kubernetes` Service and where it leads.
 
-Always: nothing that exists is changed, but the endpoints of the `kubernetes` Service, which hold this server's address.
+Always: nothing that exists is changed, but the endpoints of the `kubernetes` Service (endpoints.py).
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from ipaddress import ip_network
 from typing import Any
 
 from apiserver.core import Core
+from apiserver.endpoints import SERVICE, Address, endpoints
 from apiserver.kind import Json
 from sampan import kinds
 from sampan.errors import ApiError
@@ -25,7 +27,6 @@ PRIORITIES = {
     "system-node-critical": (2_000_001_000, "Used for system critical pods that must not be moved from their current "
                              "node."),
 }  # fmt: skip
-SERVICE = "kubernetes"
 LABELS = {"component": "apiserver", "provider": "kubernetes"}
 
 
@@ -47,8 +48,8 @@ def served(core: Core, resource: Resource[Any]) -> bool:
     return core.registry.find(resource.group, resource.version, resource.plural) is not None
 
 
-async def bootstrap(core: Core, *, first: bool) -> None:
-    """Make it so: all of it at the first time, later only what somebody deleted. Raises ApiError."""
+async def bootstrap(core: Core, servers: Collection[Address]) -> None:
+    """Make it so. `servers` are those that the `kubernetes` Service leads to. Raises ApiError."""
     for name in NAMESPACES:
         await ensure(
             core, kinds.NAMESPACES, {"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}
@@ -61,9 +62,9 @@ async def bootstrap(core: Core, *, first: bool) -> None:
     if not core.config.advertise_address or not served(core, kinds.SERVICES):
         return
     await ensure(core, kinds.SERVICES, service(core))
-    for resource, value in endpoints(core):
+    for resource, value in endpoints(servers) if servers else ():
         if served(core, resource):
-            await (_same if first else ensure)(core, resource, value)
+            await _same(core, resource, value)
 
 
 def service(core: Core) -> Json:
@@ -81,31 +82,22 @@ def service(core: Core) -> Json:
     }
 
 
-def endpoints(core: Core) -> list[tuple[Resource[Any], Json]]:
-    """Where the Service leads: this server."""
-    address, port = core.config.advertise_address, core.config.advertise_port
-    metadata = {"name": SERVICE, "namespace": "default", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}}
-    old = {
-        "metadata": metadata,
-        "subsets": [{"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
-    }
-    new = {
-        "metadata": metadata | {"labels": {"kubernetes.io/service-name": SERVICE}},
-        "addressType": "IPv6" if ":" in address else "IPv4",
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
-    }
-    return [(kinds.ENDPOINTS, old), (kinds.ENDPOINT_SLICES, new)]
-
-
 async def _same(core: Core, resource: Resource[Any], value: Json) -> None:
     await ensure(core, resource, value)
     body = {key: inner for key, inner in value.items() if key != "metadata"}
-
-    def change(old: Json) -> Json:
-        return old | body
-
+    now = core.peek(resource, "default", SERVICE)
+    if now is not None and _as_wanted(now, body):
+        return
     try:
-        await core.modify(resource, "default", SERVICE, change)
+        await core.modify(resource, "default", SERVICE, lambda old: old | body)
     except ApiError as error:
         log.warning("the kubernetes service's endpoints could not be written", extra=fields(error=error))
+
+
+def _as_wanted(found: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is there; defaults beside it do not matter."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(_as_wanted(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(_as_wanted, found, wanted))
+    return bool(found == wanted)

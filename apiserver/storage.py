@@ -32,8 +32,8 @@ PAGE = 2000
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", 10_000),  # etcd takes offence at less than 5 s
+    ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_http_proxy", 0),
@@ -101,6 +101,8 @@ class Storage:
         self._channel: Any = None
         self._leases: dict[int, tuple[int, float, int]] = {}
         self._lease_lock = asyncio.Lock()
+        self._watching: set[Any] = set()
+        self._retired: set[asyncio.Task[None]] = set()
 
     def _connect(self) -> Any:
         if self._channel is None:
@@ -126,6 +128,23 @@ class Storage:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+        for closing in self._retired:
+            closing.cancel()
+
+    def _move_on(self, channel: Any) -> None:
+        """Use the next endpoint from now on, unless another call has seen to that already.
+
+        Calls on the old channel may still end well, so they get the time that they have anyway; watches are told.
+        """
+        if len(self._endpoints) < 2 or channel is not self._channel:
+            return
+        self._at += 1
+        self._channel = None
+        for call in self._watching:
+            call.cancel()
+        closing = asyncio.ensure_future(channel.close(ATTEMPT_SECONDS + 1))
+        self._retired.add(closing)
+        closing.add_done_callback(self._retired.discard)
 
     async def _call(self, service: str, method: str, request: Any) -> tuple[Any, bool]:
         """The answer, and whether an earlier attempt may have been carried out as well. Raises ApiError 503 or 500."""
@@ -144,9 +163,7 @@ class Storage:
                     raise unavailable(error) from error
                 repeated = True
                 log.warning("etcd does not answer", extra=fields(code=error.code().name, details=error.details()))
-                if len(self._endpoints) > 1 and channel is self._channel:
-                    self._at += 1
-                    await self.close()
+                self._move_on(channel)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
 
@@ -208,8 +225,9 @@ class Storage:
 
     async def watch(self, start: int) -> AsyncIterator[Any]:
         """Responses of one watch of everything from revision `start` on. Raises Compacted; Watch when it breaks."""
-        self._connect()
+        channel = self._connect()
         call = self._watch.Watch(metadata=(("hasleader", "true"),))
+        self._watching.add(call)
         try:
             request = rpc.WatchCreateRequest(key=PREFIX, range_end=PREFIX_END, start_revision=start)
             await call.write(rpc.WatchRequest(create_request=request))
@@ -223,11 +241,14 @@ class Storage:
                     raise Watch(response.cancel_reason or "cancelled")
                 yield response
         except grpc.aio.AioRpcError as error:
-            if len(self._endpoints) > 1:
-                self._at += 1
-                await self.close()
+            self._move_on(channel)
             raise Watch(f"{error.code().name}: {error.details()}") from error
+        except asyncio.CancelledError:
+            if channel is self._channel:
+                raise  # we are cancelled, and not only the call
+            raise Watch("the endpoint does not answer") from None
         finally:
+            self._watching.discard(call)
             call.cancel()
 
     async def compact(self, revision: int) -> None:
@@ -246,6 +267,29 @@ class Storage:
             answer, _ = await self._call("_lease", "LeaseGrant", rpc.LeaseGrantRequest(TTL=seconds + share))
             self._leases[seconds] = (int(answer.ID), now + share, 1)
             return int(answer.ID)
+
+    async def grant(self, seconds: int) -> int:
+        """A lease of the caller's own, to be kept alive. Raises ApiError."""
+        answer, _ = await self._call("_lease", "LeaseGrant", rpc.LeaseGrantRequest(TTL=seconds))
+        return int(answer.ID)
+
+    async def keep_alive(self, lease: int) -> bool:
+        """Renew a lease, which makes no revision. False when it has ended. Raises ApiError."""
+        channel = self._connect()
+        call = self._lease.LeaseKeepAlive(timeout=ATTEMPT_SECONDS)
+        try:
+            await call.write(rpc.LeaseKeepAliveRequest(ID=lease))
+            answer = await call.read()
+            return answer is not grpc.aio.EOF and answer.TTL > 0
+        except grpc.aio.AioRpcError as error:
+            self._move_on(channel)
+            raise unavailable(error) from error
+        finally:
+            call.cancel()
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease, and with it its keys. Raises ApiError."""
+        await self._call("_lease", "LeaseRevoke", rpc.LeaseRevokeRequest(ID=lease))
 
     async def version(self) -> str:
         """etcd's own version. Raises ApiError."""
