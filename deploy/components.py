@@ -11,7 +11,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,13 @@ def preload_models() -> None:
 
 
 def preload() -> None:
-    """Import every component once, so that a fork starts each in milliseconds and shares its memory.
+    """Import every component once, so that a fork starts each in milliseconds and shares its memory."""
+    preload_modules(PRELOADED)
 
-    A component with a `preload` of its own readies more than imports do, such as the models' parsers.
-    """
-    for name in PRELOADED:
+
+def preload_modules(names: Sequence[str]) -> None:
+    """Import components. One with a `preload` of its own readies more than imports do, such as the models' parsers."""
+    for name in names:
         module = importlib.import_module(name)
         if hasattr(module, "preload"):
             module.preload()

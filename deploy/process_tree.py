@@ -40,7 +40,8 @@ class ChildSpec:
 
     name: str
     run: Callable[[], int]
-    log: Path
+    log: Path | None
+    """None: this process's own standard error."""
     cgroup: str | None = None
     namespaces: int = 0
     """CLONE_NEW* flags; with CLONE_NEWPID the child is process 1 of its own."""
@@ -48,6 +49,8 @@ class ChildSpec:
     """Called in the parent with the child's pid once its namespaces are there, before `run` begins."""
     descriptors: tuple[int, ...] = ()
     """Inherited, as 3, 4 ..."""
+    outlives: bool = False
+    """It goes on when this process ends, and the next one adopts it."""
 
 
 @dataclass
@@ -75,7 +78,7 @@ class ProcessTree:
         self._control = control
         self._children: dict[str, _Child] = {}
         self._selector = selectors.DefaultSelector()
-        self._ending = False
+        self._ending = self._ending_all = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -90,9 +93,10 @@ class ProcessTree:
         signal.signal(signal.SIGTERM, lambda *_: self.end())
         signal.signal(signal.SIGINT, lambda *_: self.end())
 
-    def end(self) -> None:
-        """Stop everything and return from `run`."""
+    def end(self, *, all_of_them: bool = False) -> None:
+        """Stop everything and return from `run`; with `all_of_them` also what outlives this process otherwise."""
         self._ending = True
+        self._ending_all = all_of_them
 
     def add(self, spec: ChildSpec) -> None:
         """Start a process, or adopt the one that an earlier supervisor started under that name."""
@@ -144,9 +148,14 @@ class ProcessTree:
             waits = [child.restart_at - now for child in due if child.restart_at is not None]
             for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
                 key.data()
+        left = [one for one in self._children.values() if one.spec.outlives and one.pid and not self._ending_all]
         for child in reversed(list(self._children.values())):
-            self._stop([child], signal.SIGTERM)
-        self._record.unlink(missing_ok=True)
+            if child not in left:
+                self._stop([child], signal.SIGTERM)
+        if left:
+            self._write_record()
+        else:
+            self._record.unlink(missing_ok=True)
 
     # -- children -----------------------------------------------------------------------------------------------
 
@@ -188,9 +197,12 @@ class ProcessTree:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
-            log = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
+            if spec.log is None:
+                os.dup2(2, 1)
+            else:
+                log = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+                os.dup2(log, 1)
+                os.dup2(log, 2)
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
             syscalls.set_process_name(f"sampan-{spec.name}")
             if os.getsid(0) != os.getpid():
