@@ -27,7 +27,7 @@ from sampan.errors import ApiError
 from sampan.logs import fields
 from sampan.objects import PartialObjectMetadata, meta
 from sampan.resource import Resource
-from sampan.transport import REFUSED_SECONDS, WATCH_SLACK_SECONDS, Transport, lines
+from sampan.transport import REFUSED_SECONDS, WATCH_SLACK_SECONDS, Transport
 from sampan.transport import Unreachable as Unreachable
 
 log = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ class Client:
         async with self._transport.response(
             "GET", resource.path(namespace), query, _accept(resource), timeout
         ) as response:
-            async for line in lines(response):
+            async for line in self._transport.lines(response):
                 event = _event(resource, line)
                 if event is not None:
                     yield event

@@ -75,8 +75,11 @@ def load(
         user=user,
         namespace=str(entry.get("namespace") or "default"),
         ca=_pem(server, "certificate-authority", server_dir, where),
+        ca_file=_file(server, "certificate-authority", server_dir),
         client_certificate=_pem(login, "client-certificate", login_dir, where),
+        client_certificate_file=_file(login, "client-certificate", login_dir),
         client_key=_pem(login, "client-key", login_dir, where),
+        client_key_file=_file(login, "client-key", login_dir),
         token=str(login.get("token") or ""),
         token_file=str(login_dir / token_file) if token_file else "",
         tls_server_name=str(server.get("tls-server-name") or ""),
@@ -148,6 +151,11 @@ def _named(
                     raise KubeconfigError(f"{path}: {plural}[{name}].{singular} is no mapping")
                 return value, path.parent
     raise KubeconfigError(f"{where}: there is no {singular} named {name!r}; see: kubectl config get-{plural}")
+
+
+def _file(entry: Mapping[str, Any], field: str, directory: Path) -> str:
+    """The file that `_pem` reads, "" when the data is inline."""
+    return str(directory / str(entry[field])) if entry.get(field) and not entry.get(f"{field}-data") else ""
 
 
 def _pem(entry: Mapping[str, Any], field: str, directory: Path, where: str) -> bytes | None:

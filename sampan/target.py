@@ -20,12 +20,18 @@ class KubeconfigError(SampanError):
 
 
 class Target:
-    """Everything needed to call one API server. PEM data is inline; `token_file` is read again as it changes."""
+    """Everything needed to call one API server.
+
+    PEM data is inline. Where it came from a file, that is named too: like `token_file`, it may change meanwhile.
+    """
 
     __slots__ = (
         "ca",
+        "ca_file",
         "client_certificate",
+        "client_certificate_file",
         "client_key",
+        "client_key_file",
         "cluster",
         "context",
         "impersonate",
@@ -55,6 +61,9 @@ class Target:
         insecure_skip_tls_verify: bool = False,
         impersonate: str = "",
         impersonate_groups: tuple[str, ...] = (),
+        ca_file: str = "",
+        client_certificate_file: str = "",
+        client_key_file: str = "",
     ) -> None:
         self.server = server
         self.context = context
@@ -62,8 +71,11 @@ class Target:
         self.user = user
         self.namespace = namespace
         self.ca = ca
+        self.ca_file = ca_file
         self.client_certificate = client_certificate
+        self.client_certificate_file = client_certificate_file
         self.client_key = client_key
+        self.client_key_file = client_key_file
         self.token = token
         self.token_file = token_file
         self.tls_server_name = tls_server_name
@@ -78,6 +90,23 @@ class Target:
     def replaced(self, **changes: Any) -> Target:
         """A copy with changes."""
         return Target(**{**self.values(), **changes})
+
+    def files(self) -> list[str]:
+        """The files that TLS settings came from."""
+        return [path for path in (self.ca_file, self.client_certificate_file, self.client_key_file) if path]
+
+    def reread(self) -> Target:
+        """With what the files say now. Raises KubeconfigError."""
+        changes = {}
+        for name in ("ca", "client_certificate", "client_key"):
+            path = getattr(self, f"{name}_file")
+            if path:
+                try:
+                    with open(path, "rb") as stream:
+                        changes[name] = stream.read()
+                except OSError as error:
+                    raise KubeconfigError(f"{path}: {error.strerror}; check its owner and mode") from error
+        return self.replaced(**changes)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Target) and self.values() == other.values()

@@ -2,7 +2,7 @@
 
 Always: reads are tried again when the connection or the server stumbles, with back-off; a write is tried again only
 when the server has certainly not seen it (connection refused) or says so itself (429, or 503 with Retry-After).
-Elsewhere: the verbs and their types (client.py), who we are (kubeconfig.py).
+Elsewhere: the verbs and their types (client.py), who we are (kubeconfig.py), credentials that change (handshake.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from yarl import URL
 from sampan import kubeconfig
 from sampan.clock import Clock
 from sampan.errors import ApiError, Reason, SampanError
+from sampan.handshake import Handshake
 
 IN_FLIGHT = 64
 REQUEST_SECONDS = 60.0
@@ -61,12 +62,14 @@ class Transport:
         self._refused_seconds = refused_seconds
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._session: aiohttp.ClientSession | None = None
+        self._handshake: Handshake | None = None
+        self._streams: set[aiohttp.ClientResponse] = set()
+        self._streams_generation = 0
 
     async def __aenter__(self) -> Self:
-        context = self.target.ssl_context()
+        self._handshake = Handshake(self.target)
         connector = aiohttp.TCPConnector(
             limit=0,  # watches hold one connection each; requests are bounded by IN_FLIGHT
-            ssl=context if context is not None else True,
             keepalive_timeout=90,
             socket_factory=_new_socket,
         )
@@ -131,7 +134,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An answer below 400, or ApiError. Waits `refused_seconds` for a server that does not listen yet."""
-        if self._session is None:
+        if self._session is None or self._handshake is None:
             raise RuntimeError("the client is not open: use it as `async with Client(...) as client`")
         url = URL(self.target.server + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
         sent = list(({"Accept": accept} | self.target.headers() | dict(headers or {})).items())
@@ -140,6 +143,9 @@ class Transport:
         attempt = 0
         while True:
             attempt += 1
+            context = self._handshake.context()
+            if self._streams_generation != self._handshake.generation:
+                self._let_go(self._handshake.generation)
             try:
                 response = await self._session.request(
                     method,
@@ -147,6 +153,7 @@ class Transport:
                     data=body,
                     headers=sent,
                     timeout=timeout,
+                    ssl=context if context is not None else True,
                     server_hostname=self.target.tls_server_name or None,
                     allow_redirects=False,
                 )
@@ -169,6 +176,29 @@ class Transport:
             yield response
         finally:
             response.release()
+
+    async def lines(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The complete lines of a streamed answer; it ends early when newer credentials than its own are in use.
+
+        Raises Unreachable when it breaks off in the middle.
+        """
+        self._streams.add(response)
+        try:
+            async for line in _lines(response):
+                yield line
+        except Unreachable:
+            if response in self._streams:
+                raise
+        finally:
+            self._streams.discard(response)
+
+    def _let_go(self, generation: int) -> None:
+        """End the streams of earlier credentials, which would otherwise outlast them; they are begun again anew."""
+        self._streams_generation = generation
+        streams = list(self._streams)
+        self._streams.clear()
+        for one in streams:
+            one.close()
 
 
 def _plain(error: BaseException) -> str:
@@ -208,7 +238,7 @@ def _error_of(response: aiohttp.ClientResponse, body: bytes) -> ApiError:
     return error
 
 
-async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """The complete lines of a streamed answer. Raises Unreachable when it breaks off in the middle."""
     kept = b""
     try:
