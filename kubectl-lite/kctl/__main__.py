@@ -56,6 +56,7 @@ COMMANDS = {
     "uncordon": "let new pods come to a node again",
     "version": "print the client's and the server's version",
     "wait": "wait until objects are as one says",
+    "why": "say the one cause that something isn't as it should be, and the next step",
 }
 """Command -> one line of help. The module is kctl.commands.NAME with dashes as underscores."""
 
