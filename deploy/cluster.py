@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy import api, cgroups, control, kubeconfig, ledger, pki, places, process_tree, removal, spec, supervisor
+from deploy import api, cgroups, control, kubeconfig, ledger, lookup, pki, process_tree, removal, spec, supervisor
 from deploy.ledger import Entry, Made
 from deploy.places import Places
 from deploy.spec import Cluster, NodeSpec
@@ -38,6 +38,8 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
     where = Places.of(name)
     began = time.monotonic()
     if is_running(where):
+        if control.ask(where.control, {"do": "resume"})["changed"]:
+            say(f"cluster {name} was paused and goes on")
         return False
     cluster = _described(where, wanted)
     say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
@@ -68,7 +70,7 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
 
 def stop(name: str, say: Say) -> bool:
     """End all processes of a cluster; its state stays. Returns False when it was stopped already."""
-    where = _existing(name)
+    where = lookup.cluster_places(name)
     had = bool(cgroups.processes(where.cgroup))
     try:
         pid = int(control.ask(where.control, {"do": "stop"})["pid"])
@@ -140,15 +142,17 @@ class Status:
 
 def status(name: str) -> Status:
     """Look at a cluster."""
-    where = _existing(name)
+    where = lookup.cluster_places(name)
     cluster = spec.load(where.description)
     address = f"https://127.0.0.1:{cluster.spec.api_port}"
     try:
-        children = control.ask(where.control, {"do": "status"})["children"]
+        answer = control.ask(where.control, {"do": "status"})
     except control.NotRunning:
         left = cgroups.processes(where.cgroup)
         return Status(name, "unsupervised" if left else "stopped", address, len(cluster.spec.nodes))
-    components = [_component(child, value, {}) for child, value in children.items()]
+    components = [_component(child, value, {}) for child, value in answer["children"].items()]
+    if answer["paused"]:  # who is frozen can't be asked, and a question to the API would wake it
+        return Status(name, "paused", address, len(cluster.spec.nodes), components)
     for node in cluster.spec.nodes:
         own = where.node(node.name)
         try:
@@ -183,7 +187,7 @@ def _host_pids(cgroup: str) -> dict[int, int]:
 
 def add_node(name: str, node: str | None, say: Say) -> str:
     """Add a node to a running cluster and wait until it is Ready. Returns its name."""
-    where = _existing(name)
+    where = lookup.cluster_places(name)
     cluster = spec.load(where.description)
     taken = {one.name for one in cluster.spec.nodes}
     chosen = node or next(f"n{number}" for number in range(1, len(taken) + 2) if f"n{number}" not in taken)
@@ -205,7 +209,7 @@ def wait_for_node(where: Places, node: str, say: Say) -> None:
 
 def node_request(name: str, node: str, what: str) -> None:
     """`stop`, `start`, `remove`, `disconnect` or `connect` a node."""
-    where = _existing(name)
+    where = lookup.cluster_places(name)
     control.ask(where.control, {"do": f"node-{what}", "name": node})
     if what == "remove":
         api.delete(where.pki, spec.load(where.description).spec.api_port, f"/api/v1/nodes/{node}")
@@ -213,18 +217,18 @@ def node_request(name: str, node: str, what: str) -> None:
 
 def description(name: str) -> Cluster:
     """The Cluster object of a cluster."""
-    return spec.load(_existing(name).description)
+    return spec.load(lookup.cluster_places(name).description)
 
 
 def log_files(name: str) -> list[Path]:
     """The cluster's log files, the control plane's first."""
-    logs = _existing(name).logs
+    logs = lookup.cluster_places(name).logs
     return sorted(logs.glob("*.log")) + sorted(logs.glob("*/*.log"))
 
 
 def admin_kubeconfig(name: str) -> str:
     """The admin's kubeconfig as YAML. Raises ClusterError when the cluster never came up."""
-    path = _existing(name).admin_kubeconfig
+    path = lookup.cluster_places(name).admin_kubeconfig
     if not path.exists():
         raise ClusterError(where=f"cluster {name}", what="it has not come up yet", remedy=f"kctl cluster start {name}")
     return path.read_text()
@@ -239,16 +243,6 @@ def write_kubeconfigs(cluster: Cluster, where: Places) -> None:
     target = kubeconfig.target()
     ledger.note(where.ledger, Entry(Made.KUBECONFIG, str(target.resolve())))
     kubeconfig.merge(entry, target)
-
-
-def _existing(name: str) -> Places:
-    where = Places.of(name)
-    if not where.description.exists():
-        others = ", ".join(places.existing()) or "none"
-        raise ClusterError(
-            where=f"cluster {name}", what="there is no such cluster", remedy=f"the clusters are: {others}"
-        )
-    return where
 
 
 def _described(where: Places, wanted: Cluster | None) -> Cluster:

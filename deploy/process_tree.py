@@ -79,6 +79,7 @@ class ProcessTree:
         self._children: dict[str, _Child] = {}
         self._selector = selectors.DefaultSelector()
         self._ending = self._ending_all = False
+        self._held = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -110,6 +111,23 @@ class ProcessTree:
         else:
             self._spawn(child)
 
+    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
+        """Call `ready` from `run` whenever a descriptor has something to read."""
+        self._selector.register(descriptor, selectors.EVENT_READ, ready)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Undo `watch`."""
+        self._selector.unregister(descriptor)
+
+    def hold(self, held: bool) -> None:
+        """While held, a process that ends is not started again: its cgroup is frozen."""
+        self._held = held
+
+    def pid(self, name: str) -> int:
+        """The pid of a process that is known by that name; 0 when it does not run."""
+        child = self._children.get(name)
+        return child.pid if child is not None else 0
+
     def remove(self, name: str, *, force: bool = False) -> bool:
         """Stop a process and forget it; it does not come back. Returns whether there was one."""
         child = self._children.get(name)
@@ -139,7 +157,7 @@ class ProcessTree:
         while not self._ending:
             self._reap()
             now = time.monotonic()
-            due = [child for child in self._children.values() if child.restart_at is not None]
+            due = [] if self._held else [one for one in self._children.values() if one.restart_at is not None]
             for child in due:
                 if child.restart_at is not None and child.restart_at <= now and not child.pid:
                     child.restart_at = None
@@ -147,7 +165,8 @@ class ProcessTree:
                     self._spawn(child)
             waits = [child.restart_at - now for child in due if child.restart_at is not None]
             for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
-                key.data()
+                if key.fd in self._selector.get_map():  # one callback may undo another's watch
+                    key.data()
         left = [one for one in self._children.values() if one.spec.outlives and one.pid and not self._ending_all]
         for child in reversed(list(self._children.values())):
             if child not in left:

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups, components, control_plane, links, pki, spec, syscalls
+from deploy import cgroups, components, control_plane, links, pausing, pki, spec, syscalls
 from deploy.drivers.driver import Driver, node_child
 from deploy.drivers.namespaces import Namespaces
-from deploy.places import Places
+from deploy.places import NodePlaces, Places
 from deploy.process_tree import ChildSpec, ProcessTree, start_time
 from deploy.spec import Cluster, NodeSpec
 
@@ -37,9 +37,18 @@ class Supervisor:
         self._cluster = spec.load(places.description)
         self._listener = self._listen()
         self._enter_network()
-        self._system = f"{places.cgroup}/system"
+        self._system = pausing.control_plane_cgroup(places)
         self._drivers: dict[str, Driver] = {"namespace": Namespaces(places)}
         self._tree = ProcessTree(places.run / "tree.json", places.control, self._answer)
+        self._pausing = pausing.Pausing(
+            places,
+            self._listener,
+            watch=self._tree.watch,
+            unwatch=self._tree.unwatch,
+            hold=self._tree.hold,
+            machines=self._machines,
+            api_pid=lambda: self._tree.pid("apiserver"),
+        )
 
     def _listen(self) -> socket.socket:
         """The API's socket on the machine's loopback: a living API server's, or a new one.
@@ -66,6 +75,7 @@ class Supervisor:
         """Start everything and stay until told to end."""
         places, cluster = self._places, self._cluster
         network = cluster.spec.network
+        self._pausing.recover()
         pki.ensure(cluster, places.pki)
         links.make_bridge(network.control_address, network.prefix_length)
         control_plane.write_configs(control_plane.of_cluster(cluster, places))
@@ -91,15 +101,31 @@ class Supervisor:
     def _start_node(self, one: NodeSpec) -> None:
         self._tree.add(self._driver(one).child(self._cluster, one))
 
+    def _machines(self) -> list[NodePlaces]:
+        """The virtual machines that run."""
+        nodes = [one for one in self._cluster.spec.nodes if one.driver == "vm"]
+        return [self._places.node(one.name) for one in nodes if self._tree.pid(node_child(one.name))]
+
     def _driver(self, one: NodeSpec) -> Driver:
         return self._drivers[one.driver]
 
     # -- control ------------------------------------------------------------------------------------------------
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("do") not in ("status", "pause", "resume"):
+            self._pausing.resume()  # whatever changes a cluster finds it awake
         match request:
             case {"do": "status"}:
-                return {"cluster": self._cluster.metadata.name, "pid": os.getpid(), "children": self._tree.status()}
+                return {
+                    "cluster": self._cluster.metadata.name,
+                    "pid": os.getpid(),
+                    "paused": self._pausing.since,
+                    "children": self._tree.status(),
+                }
+            case {"do": "pause"}:
+                return {"changed": self._pausing.pause()}
+            case {"do": "resume"}:
+                return {"changed": self._pausing.resume()}
             case {"do": "stop"}:
                 self._tree.end()
                 return {"pid": os.getpid()}

@@ -39,7 +39,7 @@ class Streams:
 
 def join(socket: WebSocket, streams: Streams, *, tty: bool = False) -> int:
     """Copy until the other side ends; the remote exit code. Raises UsageError with what the server reports."""
-    with _window_changes(tty) as changes:
+    with window_changes(tty) as changes:
         return _Joined(socket, streams, tty, changes).run()
 
 
@@ -156,7 +156,7 @@ def raw_terminal(active: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _window_changes(active: bool) -> Iterator[int | None]:
+def window_changes(active: bool) -> Iterator[int | None]:
     """A descriptor that is readable after the window's size has changed."""
     if not active:
         yield None

@@ -1,21 +1,18 @@
-"""Start, stop and look at local clusters, whose nodes are namespaces of this machine."""
+"""Whole clusters: start, list, status, get, logs, stop, delete, kubeconfig."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kctl.commands.cluster.printing import DEFAULT_NAME, only_name, say, table
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
 
 if TYPE_CHECKING:
     from deploy.spec import Cluster
-
-DEFAULT_NAME = "dev"
-
 
 VERBS = {
     "start": "bring a cluster up",
@@ -26,15 +23,12 @@ VERBS = {
     "stop": "end a cluster's processes, keep its state",
     "delete": "remove a cluster and all that it made",
     "kubeconfig": "print the admin's kubeconfig",
-    "node": "change one node: add, remove, stop, start, disconnect or connect",
 }
-NODE_ACTIONS = ("add", "remove", "stop", "start", "disconnect", "connect")
 
 
 def configure(flags: Flags, verb: str) -> None:
     """Declare a verb's flags."""
-    flags.usage = {"node": "ACTION [NODE] [flags]", "list": "[flags]"}.get(verb, f"[NAME, by default {DEFAULT_NAME}]")
-    flags.switch("quiet", "say nothing but errors", short="q")
+    flags.usage = "[flags]" if verb == "list" else f"[NAME, by default {DEFAULT_NAME}]"
     if verb == "start":
         flags.number("nodes", "how many nodes a new cluster has (default 1)", default=None)
         flags.text("filename", "a Cluster object that describes a new cluster", short="f")
@@ -43,21 +37,13 @@ def configure(flags: Flags, verb: str) -> None:
     elif verb == "logs":
         flags.text("component", "only logs whose name contains this, such as n1/agent")
         flags.number("tail", "how many lines of each; -1 for all", default=100)
-    elif verb == "node":
-        flags.text("cluster", "the cluster", default=DEFAULT_NAME)
 
 
 def run(values: Values) -> int:
     """Do what the verb says."""
-    most = {"node": 2, "list": 0}.get(values.verb, 1)
-    if len(values.words) > most:
-        raise UsageError(f"kctl cluster {values.verb} takes at most {most} words, not {len(values.words)}")
-    if values.verb == "node":
-        if not values.words or values.words[0] not in NODE_ACTIONS:
-            raise UsageError(f"kctl cluster node needs one of {', '.join(NODE_ACTIONS)}")
-        values.action, values.node = [*values.words, None][:2]
-    else:
-        values.name = values.words[0] if values.words else DEFAULT_NAME
+    if values.verb == "list" and values.words:
+        raise UsageError("kctl cluster list takes no words")
+    values.name = only_name(values)
     if values.verb == "get" and values.output != "yaml":
         raise UsageError("kctl cluster get prints yaml alone")
     verb = {
@@ -69,14 +55,8 @@ def run(values: Values) -> int:
         "stop": _stop,
         "delete": _delete,
         "kubeconfig": _kubeconfig,
-        "node": _node,
     }[values.verb]
     return verb(values)
-
-
-def _say(values: Values, text: str) -> None:
-    if not values.quiet:
-        print(text, flush=True)
 
 
 def _wanted(values: Values) -> Cluster | None:
@@ -92,12 +72,12 @@ def _start(values: Values) -> int:
     from deploy import cluster, kubeconfig
 
     began = time.monotonic()
-    fresh = cluster.start(values.name, _wanted(values), lambda text: _say(values, text))
+    fresh = cluster.start(values.name, _wanted(values), lambda text: say(values, text))
     if fresh:
         context = kubeconfig.context_name(values.name)
-        _say(values, f"cluster {values.name} is up after {time.monotonic() - began:.1f} s, context {context}")
+        say(values, f"cluster {values.name} is up after {time.monotonic() - began:.1f} s, context {context}")
     else:
-        _say(values, f"cluster {values.name} is already running")
+        say(values, f"cluster {values.name} is already running")
     return 0
 
 
@@ -108,7 +88,7 @@ def _list(values: Values) -> int:
     if not rows:
         print("No clusters.", file=sys.stderr)
         return 0
-    _table(("NAME", "STATUS", "NODES", "API"), [(one.name, one.state, str(one.nodes), one.api) for one in rows])
+    table(("NAME", "STATUS", "NODES", "API"), [(one.name, one.state, str(one.nodes), one.api) for one in rows])
     return 0
 
 
@@ -119,7 +99,7 @@ def _status(values: Values) -> int:
     print(f"cluster {now.name}: {now.state}, {now.nodes} nodes, {now.api}")
     rows = [(one.name, str(one.pid or "-"), str(one.restarts), one.last_exit or "-") for one in now.components]
     if rows:
-        _table(("COMPONENT", "PID", "RESTARTS", "LAST EXIT"), rows)
+        table(("COMPONENT", "PID", "RESTARTS", "LAST EXIT"), rows)
     return 0 if now.state == "running" else 1
 
 
@@ -146,16 +126,16 @@ def _logs(values: Values) -> int:
 def _stop(values: Values) -> int:
     from deploy import cluster
 
-    had = cluster.stop(values.name, lambda text: _say(values, text))
-    _say(values, f"cluster {values.name} {'stopped' if had else 'was not running'}")
+    had = cluster.stop(values.name, lambda text: say(values, text))
+    say(values, f"cluster {values.name} {'stopped' if had else 'was not running'}")
     return 0
 
 
 def _delete(values: Values) -> int:
     from deploy import cluster
 
-    had = cluster.delete(values.name, lambda text: _say(values, text))
-    _say(values, f"cluster {values.name} {'deleted' if had else 'does not exist'}")
+    had = cluster.delete(values.name, lambda text: say(values, text))
+    say(values, f"cluster {values.name} {'deleted' if had else 'does not exist'}")
     return 0
 
 
@@ -164,28 +144,3 @@ def _kubeconfig(values: Values) -> int:
 
     print(cluster.admin_kubeconfig(values.name), end="")
     return 0
-
-
-def _node(values: Values) -> int:
-    from deploy import cluster
-    from deploy.places import Places
-
-    def say(text: str) -> None:
-        _say(values, text)
-
-    if values.action == "add":
-        say(f"node {cluster.add_node(values.cluster, values.node, say)} added")
-        return 0
-    if not values.node:
-        raise UsageError(f"kctl cluster node {values.action} needs the node's name")
-    cluster.node_request(values.cluster, values.node, values.action)
-    if values.action == "start":
-        cluster.wait_for_node(Places.of(values.cluster), values.node, say)
-    say(f"node {values.node}: {values.action} done")
-    return 0
-
-
-def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    for row in (headings, *rows):
-        print("   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,170 @@
+"""A whole cluster at rest: what pause and resume do, in kctl and in the supervisor.
+
+All processes but the supervisor's (and the relays of virtual machines) are frozen. The supervisor sleeps on the API's
+listening socket and on the connections that clients have open: whoever asks the API wakes the cluster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from deploy import control, freezer, lookup, syscalls
+from deploy.places import NodePlaces, Places
+from deploy.shell import reach
+from deploy.shell.frames import Kind, encode
+from deploy.vm.qmp import Qmp
+from sampan.errors import ClusterError
+
+CLOSE_NOTIFY_BYTES = 24
+"""The size of a TLS 1.3 record that says goodbye (RFC 8446, 6.1): no request is that short."""
+
+
+def pause(name: str) -> bool:
+    """Freeze a cluster. Returns False when it was. Raises ClusterError when it does not run."""
+    return bool(control.ask(lookup.cluster_places(name).control, {"do": "pause"})["changed"])
+
+
+def resume(name: str) -> bool:
+    """Let a cluster go on. Returns False when it was not paused. Raises ClusterError when it does not run."""
+    return bool(control.ask(lookup.cluster_places(name).control, {"do": "resume"})["changed"])
+
+
+def control_plane_cgroup(places: Places) -> str:
+    """Where the control plane's processes are: apart from the supervisor, which never freezes."""
+    return f"{places.cgroup}/control-plane"
+
+
+class Pausing:
+    """The supervisor's part.
+
+    `watch` and `unwatch` are its event loop's; `hold` keeps it from starting processes, which would freeze halfway;
+    `machines` are the nodes that are virtual machines now; `api_pid` is the API server's process, 0 without one.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        listener: socket.socket,
+        *,
+        watch: Callable[[int, Callable[[], None]], None],
+        unwatch: Callable[[int], None],
+        hold: Callable[[bool], None],
+        machines: Callable[[], Iterable[NodePlaces]],
+        api_pid: Callable[[], int],
+    ) -> None:
+        self._cgroups = (control_plane_cgroup(places), f"{places.cgroup}/nodes")
+        self._listener = listener
+        self._watch, self._unwatch, self._hold = watch, unwatch, hold
+        self._machines, self._api_pid = machines, api_pid
+        self._connections: list[socket.socket] = []
+        self.since: float | None = None
+        """When it was paused, by the wall clock; None while it runs."""
+
+    def pause(self) -> bool:
+        """Freeze everything. Returns False when it is. Raises ClusterError, and then all goes on."""
+        if self.since is not None:
+            return False
+        self._hold(True)
+        try:
+            for machine in self._machines():
+                _tell_machine(machine, "stop")
+            freezer.freeze(self._cgroups)
+        except BaseException:
+            self._go_on()
+            raise
+        self.since = time.time()
+        self._watch(self._listener.fileno(), lambda: self._wake("a connection to the API"))
+        for connection in _connections(self._api_pid(), self._listener.getsockname()):
+            self._connections.append(connection)
+            self._watch(connection.fileno(), lambda one=connection: self._look(one))  # type: ignore[misc]  # a default binds it
+        return True
+
+    def resume(self) -> bool:
+        """Let everything go on. Returns False when it does."""
+        if self.since is None:
+            return False
+        self._unwatch(self._listener.fileno())
+        for connection in self._connections:
+            self._unwatch(connection.fileno())
+            connection.close()
+        self._connections.clear()
+        self.since = None
+        self._go_on()
+        return True
+
+    def recover(self) -> None:
+        """What an earlier supervisor has paused goes on: this one does not know who waits for it."""
+        if any(freezer.is_frozen(one) for one in self._cgroups):
+            self._go_on()
+
+    def _go_on(self) -> None:
+        freezer.thaw(self._cgroups)
+        for machine in self._machines():
+            try:
+                _tell_machine(machine, "cont")
+                _tell_time(machine)
+            except ClusterError as error:  # one machine that died must not keep the rest asleep
+                print(f"resume: {error}", file=sys.stderr, flush=True)
+        self._hold(False)
+
+    def _wake(self, why: str) -> None:
+        print(f"resumed by {why}", file=sys.stderr, flush=True)
+        self.resume()
+
+    def _look(self, connection: socket.socket) -> None:
+        """An open connection has something: a request, or its end, which wakes nobody."""
+        try:
+            waiting = len(connection.recv(CLOSE_NOTIFY_BYTES + 1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return
+        except OSError:
+            waiting = 0
+        if waiting > CLOSE_NOTIFY_BYTES:
+            self._wake("a request to the API")
+            return
+        self._unwatch(connection.fileno())
+        self._connections.remove(connection)
+        connection.close()
+
+
+def _tell_machine(machine: NodePlaces, what: str) -> None:
+    with Qmp.connect(machine.run / "qmp.sock", machine.name) as qmp:
+        qmp.ask(what)
+
+
+def _tell_time(machine: NodePlaces) -> None:
+    """The guest's clock stood still. The relay fills in the time; nobody waits for the answer."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.connect(str(reach.relay_socket(machine)))
+        stream.sendall(encode(Kind.CLOCK, 0, b"0"))
+        stream.shutdown(socket.SHUT_WR)
+
+
+def _connections(pid: int, local: Any) -> list[socket.socket]:
+    """Copies of the connections that a process has on a local TCP address."""
+    found: list[socket.socket] = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd") if pid else ():
+            with contextlib.suppress(OSError):
+                if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                    continue
+                one = socket.socket(fileno=syscalls.descriptor_of(pid, int(name)))
+                if one.family == socket.AF_INET and one.getsockname() == local and _has_peer(one):
+                    found.append(one)
+                else:
+                    one.close()
+    return found
+
+
+def _has_peer(one: socket.socket) -> bool:
+    try:
+        one.getpeername()
+    except OSError:
+        return False
+    return True

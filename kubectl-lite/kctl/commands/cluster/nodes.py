@@ -1,0 +1,40 @@
+"""One node of a cluster: add, remove, stop, start, reset, disconnect, connect."""
+
+from __future__ import annotations
+
+from kctl.commands.cluster.printing import cluster_flag, most, say
+from kctl.errors import UsageError
+from kctl.flags import Flags, Values
+
+ACTIONS = ("add", "remove", "stop", "start", "reset", "disconnect", "connect")
+VERBS = {"node": f"change one node: {', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}"}
+
+
+def configure(flags: Flags, verb: str) -> None:
+    """Declare the flags."""
+    flags.usage = "ACTION [NODE] [flags]"
+    cluster_flag(flags)
+
+
+def run(values: Values) -> int:
+    """Do what the action says."""
+    most(values, 2)
+    if not values.words or values.words[0] not in ACTIONS:
+        raise UsageError(f"kctl cluster node needs one of {', '.join(ACTIONS)}")
+    from deploy import cluster
+    from deploy.places import Places
+
+    def tell(text: str) -> None:
+        say(values, text)
+
+    action, node = [*values.words, ""][:2]
+    if action == "add":
+        tell(f"node {cluster.add_node(values.cluster, node or None, tell)} added")
+        return 0
+    if not node:
+        raise UsageError(f"kctl cluster node {action} needs the node's name")
+    cluster.node_request(values.cluster, node, action)
+    if action in ("start", "reset"):
+        cluster.wait_for_node(Places.of(values.cluster), node, tell)
+    tell(f"node {node}: {action} done")
+    return 0
