@@ -28,7 +28,9 @@ USER_AGENT = "sampan-join"
 class Connection:
     """A server whose CA is known, and as whom to call it: a token, or a certificate's file with its key."""
 
-    def __init__(self, server: Address, ca: str, *, token: str = "", pair: Path | None = None) -> None:
+    def __init__(
+        self, server: Address, ca: str, *, token: str = "", pair: Path | tuple[Path, Path] | None = None
+    ) -> None:
         self.server = server
         self._ca = ca
         self._token = token
@@ -97,7 +99,7 @@ class Connection:
     def _open(self, timeout: float) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cadata=self._ca)
         if self._pair is not None:
-            context.load_cert_chain(self._pair)
+            context.load_cert_chain(*(self._pair if isinstance(self._pair, tuple) else (self._pair,)))
         return http.client.HTTPSConnection(*self.server, timeout=timeout, context=context)
 
     def _send(
