@@ -13,6 +13,7 @@ from apiserver.admission.plugins import ALL as PLUGINS
 from apiserver.app import App
 from apiserver.authn import reviews as identity_reviews
 from apiserver.authn.authenticate import Authenticate
+from apiserver.authn.bootstrap import BootstrapTokens
 from apiserver.authn.tokens import Tokens
 from apiserver.authz import reviews as access_reviews
 from apiserver.authz.authorize import Authorize
@@ -56,7 +57,8 @@ class Site:
         self.tokens = Tokens.load(self.core, config.signing_key, config.issuer) if config.signing_key else None
         kubelet = kubelet_tls(config.kubelet)
         self.nodes, self.through = NodeProxy(kubelet), Through(kubelet)
-        self.app = App(self.core, Authenticate(self.tokens), self.authorize, self.pages)
+        readers = (BootstrapTokens(self.core), *((self.tokens,) if self.tokens else ()))
+        self.app = App(self.core, Authenticate(*readers), self.authorize, self.pages)
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
         self._tasks: list[asyncio.Future[None]] = []

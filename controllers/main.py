@@ -19,6 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from controllers import config as config_
+from controllers.certificates.approver import APPROVER, NAMES
+from controllers.certificates.cleaner import CLEANER
+from controllers.certificates.facts import Publication, publisher
+from controllers.certificates.signer import signer
+from controllers.certificates.tokens import TOKEN_EXPIRY
 from controllers.config import Config, ConfigError
 from controllers.daemonset import DAEMON_SET
 from controllers.deployment import DEPLOYMENT
@@ -67,6 +72,8 @@ class Declared:
             NAMESPACE,
             DEFAULT_ACCOUNT,
             TOKEN_CLEANER,
+            CLEANER,
+            TOKEN_EXPIRY,
             node_lifecycle(self.vigil),
             taint_eviction(config.default_toleration_seconds),
             pod_garbage(Garbage(config.pod_quarantine_seconds, config.terminated_pod_limit)),
@@ -77,11 +84,17 @@ class Declared:
             except ValueError as error:
                 raise ConfigError(f"cluster_cidr, node_cidr_mask: {error}") from error
             self.controllers.append(node_ipam(ranges))
+        if config.signing is not None:
+            self.controllers += [APPROVER, NAMES, signer(config.signing)]
+        certificate = ""
         if config.root_ca_file:
             try:
-                self.controllers.append(root_ca(Path(config.root_ca_file).read_text()))
+                certificate = Path(config.root_ca_file).read_text()
+                self.controllers.append(root_ca(certificate))
             except OSError as error:
                 raise ConfigError(f"root_ca_file {config.root_ca_file}: {error.strerror}") from error
+        if config.join_facts or certificate:
+            self.controllers.append(publisher(Publication(config.join_facts, certificate)))
 
 
 async def lead(config: Config, client: Client, clock: Clock, queues: list[KeyQueue[Any]]) -> None:

@@ -6,13 +6,16 @@ Elsewhere: the certificates that these files name (pki.py), how a process is sta
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from deploy import pki
 from deploy.components import API_PORT, FIRST_INHERITED
+from deploy.node_config import ClusterFacts
 from deploy.places import Places
 from deploy.spec import Cluster
 
@@ -47,6 +50,20 @@ class ControlPlane:
     domain: str
     node_monitor_grace_seconds: int
     log_level: str
+    network_mode: str = ClusterFacts.network_mode
+    node_lease_seconds: int = ClusterFacts.lease_seconds
+
+    @property
+    def facts(self) -> ClusterFacts:
+        """What machines that join are told. DNS answers at host 10 of the services, as kubeadm has it."""
+        return ClusterFacts(
+            cluster_cidr=self.pod_cidr,
+            service_cidr=self.service_cidr,
+            dns_address=str(ipaddress.ip_network(self.service_cidr)[10]),
+            dns_domain=self.domain,
+            network_mode=self.network_mode,
+            lease_seconds=self.node_lease_seconds,
+        )
 
 
 def of_cluster(cluster: Cluster, places: Places) -> ControlPlane:
@@ -66,6 +83,8 @@ def of_cluster(cluster: Cluster, places: Places) -> ControlPlane:
         domain=network.domain,
         node_monitor_grace_seconds=cluster.spec.timing.node_monitor_grace_seconds,
         log_level=cluster.spec.log_level,
+        network_mode=network.mode,
+        node_lease_seconds=cluster.spec.timing.node_lease_seconds,
     )
 
 
@@ -122,6 +141,8 @@ def write_configs(plane: ControlPlane) -> None:
             "cluster_cidr": plane.pod_cidr,
             "node_cidr_mask": 24,
             "root_ca_file": ca,
+            "signing": tls("ca"),
+            "join_facts": plane.facts.to_json() | {"version": version("sampan")},
             "node_monitor_grace_seconds": plane.node_monitor_grace_seconds,
             "identity": plane.identity,
             "log_level": plane.log_level,

@@ -37,6 +37,17 @@ class ClusterFacts:
             lease_seconds=int(value.get("nodeLeaseSeconds") or cls.lease_seconds),
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """As `cluster.json`; the servers are added by whoever publishes it."""
+        return {
+            "clusterCIDR": self.cluster_cidr,
+            "serviceCIDR": self.service_cidr,
+            "dnsAddress": self.dns_address,
+            "dnsDomain": self.dns_domain,
+            "networkMode": self.network_mode,
+            "nodeLeaseSeconds": self.lease_seconds,
+        }
+
 
 @dataclass(frozen=True)
 class Credentials:

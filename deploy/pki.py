@@ -66,7 +66,7 @@ def ensure_control_plane(pki: Path, authority: Authority, domain: str, addresses
         issue(pki, authority, name, user, groups=groups)
     service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{domain}")
     hosts = dict.fromkeys((*service, "localhost", "127.0.0.1", *addresses))
-    issue(pki, authority, "apiserver", "kube-apiserver", hosts=tuple(hosts))
+    issue(pki, authority, "apiserver", "kube-apiserver", hosts=tuple(hosts), chained=True)
 
 
 def issue(
@@ -77,11 +77,19 @@ def issue(
     *,
     groups: Sequence[str] = (),
     hosts: Sequence[str] = (),
+    chained: bool = False,
 ) -> None:
-    """Make one certificate unless it is there."""
+    """Make one certificate unless it is there.
+
+    A `chained` one is followed by the CA's own in its file and so in every handshake: a machine that joins knows
+    nothing of the CA but its fingerprint, and finds it there.
+    """
     certificate, key = paths(pki, name)
     if not certificate.exists():
-        authority.issue(user, groups=groups, hosts=hosts).write(certificate, key)
+        made = authority.issue(user, groups=groups, hosts=hosts)
+        if chained:
+            made = Pair(made.certificate + authority.pair.certificate, made.key)
+        made.write(certificate, key)
 
 
 def _authority(pki: Path) -> Authority:

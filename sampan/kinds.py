@@ -6,6 +6,7 @@ from sampan.api import (
     apiextensions_v1,
     apps_v1,
     batch_v1,
+    certificates_v1,
     coordination_v1,
     core_v1,
     discovery_v1,
@@ -38,6 +39,15 @@ REPLICA_SETS = Resource(
 DAEMON_SETS = Resource("apps", "v1", "DaemonSet", "daemonsets", apps_v1.DaemonSet, short_names=("ds",), categories=ALL)
 CONTROLLER_REVISIONS = Resource("apps", "v1", "ControllerRevision", "controllerrevisions", apps_v1.ControllerRevision)
 JOBS = Resource("batch", "v1", "Job", "jobs", batch_v1.Job, categories=ALL)
+CERTIFICATE_SIGNING_REQUESTS = Resource(
+    "certificates.k8s.io",
+    "v1",
+    "CertificateSigningRequest",
+    "certificatesigningrequests",
+    certificates_v1.CertificateSigningRequest,
+    Scope.CLUSTER,
+    ("csr",),
+)
 PRIORITY_CLASSES = Resource(
     "scheduling.k8s.io",
     "v1",

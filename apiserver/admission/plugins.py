@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apiserver.admission.accounts import SERVICE_ACCOUNT
+from apiserver.admission.certificates import APPROVAL, SIGNING, SUBJECT_RESTRICTION
 from apiserver.admission.namespaces import NAMESPACE_LIFECYCLE
 from apiserver.admission.nodes import NODE_RESTRICTION
 from apiserver.admission.priority import PRIORITY, PRIORITY_CLASS
@@ -19,4 +20,7 @@ ALL: tuple[Admission, ...] = (
     DEFAULT_TOLERATION_SECONDS,
     RUNTIME_CLASS,
     PRIORITY_CLASS,
+    APPROVAL,
+    SIGNING,
+    SUBJECT_RESTRICTION,
 )

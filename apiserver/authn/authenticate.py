@@ -16,14 +16,14 @@ class TokenReader(Protocol):
     """What makes a user of a token."""
 
     def user(self, token: str) -> User | None:
-        """None when the token is no good."""
+        """None when the token is no good. Raises ApiError 401 when there is more to say to whoever has it."""
 
 
 class Authenticate:
     """The peer's certificate is looked at once a connection."""
 
-    def __init__(self, tokens: TokenReader | None) -> None:
-        self._tokens = tokens
+    def __init__(self, *readers: TokenReader) -> None:
+        self._readers = readers
 
     async def __call__(self, request: web.BaseRequest) -> User | None:
         """The user. Raises ApiError 401 for a token that is no good."""
@@ -40,7 +40,9 @@ class Authenticate:
         if not header:
             return None
         scheme, _, token = header.partition(" ")
-        user = self._tokens.user(token.strip()) if self._tokens and scheme.lower() == "bearer" else None
-        if user is None:
-            raise ApiError(401, Reason.UNAUTHORIZED, "Unauthorized")
-        return user
+        if scheme.lower() == "bearer":
+            for reader in self._readers:
+                user = reader.user(token.strip())
+                if user is not None:
+                    return user
+        raise ApiError(401, Reason.UNAUTHORIZED, "Unauthorized")

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from apiserver.authz.policy import ACCESS_REVIEWS, EVENTS, READ, REVIEWS, Attributes, Rule
+from apiserver.authz.policy import (
+    ACCESS_REVIEWS,
+    CERTIFICATE_REQUESTS,
+    CLUSTER_INFO,
+    EVENTS,
+    JOIN_FACTS,
+    READ,
+    REVIEWS,
+    Attributes,
+    Rule,
+)
 from apiserver.kind import Server, User
 from sampan.kinds import PODS
 from sampan.selectors import SelectorError, parse_fields
@@ -21,6 +31,9 @@ PLAIN = (
     EVENTS,
     REVIEWS,
     ACCESS_REVIEWS,
+    CERTIFICATE_REQUESTS,
+    JOIN_FACTS,
+    CLUSTER_INFO,
     Rule(READ, ("",), ("services", "endpoints", "nodes", "namespaces")),
     Rule(READ, ("discovery.k8s.io",), ("endpointslices",)),
     Rule(READ, ("node.k8s.io",), ("runtimeclasses",)),

@@ -95,8 +95,20 @@ SCHEDULER = (
     Rule(READ, ("scheduling.k8s.io",), ("priorityclasses",)),
     Rule(READ, ("storage.k8s.io",), ("csinodes", "storageclasses", "csidrivers", "csistoragecapacities")),
 )
+CERTIFICATE_REQUESTS = Rule(("create", *READ), ("certificates.k8s.io",), ("certificatesigningrequests",))
+JOIN_FACTS = Rule(("get",), ("",), ("configmaps",), names=("sampan-config",), namespace="kube-system")
+"""What a machine must know of the cluster to become a node, and a node to stay one."""
+CLUSTER_INFO = Rule(("get",), ("",), ("configmaps",), names=("cluster-info",), namespace="kube-public")
+BOOTSTRAPPERS = (
+    CERTIFICATE_REQUESTS,
+    JOIN_FACTS,
+    CLUSTER_INFO,
+    Rule(("get",), ("",), ("nodes",)),
+)
+"""A machine that joins: it asks for a certificate, and learns whether its name is taken."""
 CONTROLLERS = (
     Rule((*READ, *WRITE, "deletecollection"), ANY, ANY),
+    Rule(("approve", "sign"), ("certificates.k8s.io",), ("signers",)),
     Rule(("get",), urls=("/metrics",)),
 )
 
@@ -107,5 +119,6 @@ USERS: dict[str, tuple[Rule, ...]] = {
 GROUPS: dict[str, tuple[Rule, ...]] = {
     "system:masters": EVERYTHING,
     "system:authenticated": AUTHENTICATED,
+    "system:bootstrappers": BOOTSTRAPPERS,
     "system:monitoring": (Rule(("get",), urls=("/metrics", *(f"/{one}" for one in ("livez", "readyz", "healthz")))),),
 }

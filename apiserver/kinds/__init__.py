@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apiserver.kind import AnyKind
+from apiserver.kinds.certificatesigningrequest import CERTIFICATE_SIGNING_REQUEST
 from apiserver.kinds.configmap import CONFIG_MAP
 from apiserver.kinds.controllerrevision import CONTROLLER_REVISION
 from apiserver.kinds.customresourcedefinition import CUSTOM_RESOURCE_DEFINITION
@@ -39,6 +40,7 @@ ALL: tuple[AnyKind, ...] = (
     DEPLOYMENT,
     REPLICA_SET,
     JOB,
+    CERTIFICATE_SIGNING_REQUEST,
     LEASE,
     ENDPOINT_SLICE,
     EVENT_V1,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apiserver.kind import AnyKind, Context
+from apiserver.kind import AnyKind, Context, User
 from apiserver.kinds import ALL
 from sampan.api.base import Object
 from sampan.api.rules import check
@@ -20,7 +20,7 @@ from sampan.errors import InvalidError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EMPTY: Any = SimpleNamespace(peek=lambda *_: None, peek_all=lambda *_: [])
-CONTEXT: Any = Context(EMPTY, user=None, namespace="d", now=NOW)  # type: ignore[arg-type]  # nobody in particular
+CONTEXT: Any = Context(EMPTY, user=User("somebody"), namespace="d", now=NOW)
 TEXTS = [
     "",
     "a",

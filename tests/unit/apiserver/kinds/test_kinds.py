@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apiserver.kind import AnyKind, Context, Since
+from apiserver.kind import AnyKind, Context, Since, User
 from apiserver.kinds import ALL
 from apiserver.kinds.configmap import CONFIG_MAP
 from apiserver.kinds.daemonset import DAEMON_SET
@@ -24,7 +24,7 @@ from sampan.api.rules import check
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EMPTY: Any = SimpleNamespace(peek=lambda *_: None, peek_all=lambda *_: [])
-CONTEXT: Any = Context(EMPTY, user=None, namespace="default", now=NOW)  # type: ignore[arg-type]  # nobody in particular
+CONTEXT: Any = Context(EMPTY, user=User("somebody"), namespace="default", now=NOW)
 WEB = {"name": "web", "image": "web:1"}
 LABELS = {"app": "web"}
 
