@@ -57,7 +57,7 @@ def kubeconfig(certificate: str, servers: list[str]) -> str:
     }
     if len(servers) > 1:
         cluster["extensions"] = [{"name": EXTENSION, "extension": {"servers": servers}}]
-    value = {
+    value: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "", "cluster": cluster}],
