@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,12 @@ def delete(pki: Path, port: int, path: str) -> None:
             raise http.client.HTTPException(f"DELETE {path}: the API server answered {answer.status}")
 
 
-def ready_nodes(pki: Path, port: int, deadline: float) -> Iterator[tuple[str, bool]]:
-    """Watch the nodes: yields (name, whether Ready) at every change, until `deadline` (time.monotonic)."""
+def ready_nodes(pki: Path, port: int, deadline: float, since: float) -> Iterator[tuple[str, bool]]:
+    """Watch the nodes: yields (name, whether Ready) at every change, until `deadline` (time.monotonic).
+
+    What a node said before `since` (seconds since the epoch) does not count: a stopped cluster's nodes still say Ready.
+    """
+    earliest = datetime.fromtimestamp(int(since), UTC)
     while (left := deadline - time.monotonic()) > 0:
         try:
             with _connection(pki, port, left + 1) as connection:
@@ -72,7 +77,12 @@ def ready_nodes(pki: Path, port: int, deadline: float) -> Iterator[tuple[str, bo
                     event = json.loads(line)
                     conditions = event["object"].get("status", {}).get("conditions", ())
                     if event["type"] in ("ADDED", "MODIFIED"):
-                        ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-                        yield event["object"]["metadata"]["name"], ready
+                        yield event["object"]["metadata"]["name"], any(_says_ready(one, earliest) for one in conditions)
         except (OSError, http.client.HTTPException, ValueError):
             time.sleep(POLL_SECONDS)
+
+
+def _says_ready(condition: dict[str, Any], earliest: datetime) -> bool:
+    if condition["type"] != "Ready" or condition["status"] != "True":
+        return False
+    return datetime.fromisoformat(condition["lastHeartbeatTime"]) >= earliest

@@ -41,6 +41,7 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
         if control.ask(where.control, {"do": "resume"})["changed"]:
             say(f"cluster {name} was paused and goes on")
         return False
+    since = 0.0 if cgroups.processes(where.cgroup) else time.time()  # nodes that live on need not speak again
     cluster = _described(where, wanted)
     say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
     process = _launch(where)
@@ -53,7 +54,7 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
     say(f"API server ready after {time.monotonic() - began:.1f} s")
     write_kubeconfigs(cluster, where)
     waiting = {node.name for node in cluster.spec.nodes}
-    for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, deadline) if waiting else ():
+    for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, deadline, since) if waiting else ():
         if ready and node in waiting:
             waiting.discard(node)
             say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
@@ -191,16 +192,17 @@ def add_node(name: str, node: str | None, say: Say) -> str:
     cluster = spec.load(where.description)
     taken = {one.name for one in cluster.spec.nodes}
     chosen = node or next(f"n{number}" for number in range(1, len(taken) + 2) if f"n{number}" not in taken)
+    since = time.time()
     control.ask(where.control, {"do": "node-add", "node": NodeSpec(name=chosen).to_json()})
-    wait_for_node(where, chosen, say)
+    wait_for_node(where, chosen, since, say)
     return chosen
 
 
-def wait_for_node(where: Places, node: str, say: Say) -> None:
-    """Wait until one node is Ready."""
+def wait_for_node(where: Places, node: str, since: float, say: Say) -> None:
+    """Wait until one node has said after `since` (seconds since the epoch) that it is Ready."""
     cluster = spec.load(where.description)
     began = time.monotonic()
-    for name, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + START_SECONDS):
+    for name, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + START_SECONDS, since):
         if name == node and ready:
             say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
             return

@@ -1,9 +1,10 @@
 """Which pod has which address: the node's pod range, kept in one file.
 
 Always: an address has one owner at most; the file is the old or the new state, never a part of one; an address
-that was freed is handed out again only when every address that rested longer is in use (a peer may still hold
-the old pod's connections).
-Elsewhere: devices (pod.py). The state need not outlive a power cut, since the pods don't, so nothing is fsynced.
+that was freed is handed out to another pod only when every address that rested longer is in use (a peer may still
+hold the old pod's connections); a pod that gets a new sandbox, after a reboot say, gets its old address back unless
+that has happened.
+Elsewhere: devices (pod.py). Nothing is fsynced: a power cut can cost pods their old addresses, never give one to two.
 """
 
 from __future__ import annotations
@@ -24,35 +25,49 @@ FIRST_POD = 2  # .0 names the network (and the VXLAN device), .1 is the bridge
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """A pod range's state as a value. `freed` is oldest first."""
+    """A pod range's state as a value.
+
+    `owners` are the sandboxes that have an address; `pods` says which pod an address is or was last for, by UID;
+    `freed` is oldest first.
+    """
 
     cidr: str
     owners: Mapping[str, str] = field(default_factory=dict)
     freed: tuple[str, ...] = ()
+    pods: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, owner: str) -> str | None:
         """The address that `owner` has, if any."""
         return next((address for address, name in self.owners.items() if name == owner), None)
 
-    def take(self, owner: str) -> tuple[Leases, str]:
-        """An address for `owner`: the one it has, else a fresh one. Raises AddressesExhausted."""
+    def take(self, owner: str, pod: str = "") -> tuple[Leases, str]:
+        """An address for `owner`: the one it has, its pod's last one, or a fresh one. Raises AddressesExhausted."""
         if (held := self.of(owner)) is not None:
             return self, held
+        if pod and (last := next((one for one in self.freed if self.pods.get(one) == pod), None)) is not None:
+            return self._given(last, owner, pod), last
         network = ipaddress.IPv4Network(self.cidr)
         resting = set(self.freed)
         first = int(network.network_address) + FIRST_POD
         for number in range(first, int(network.broadcast_address)):
             address = str(ipaddress.IPv4Address(number))
             if address not in self.owners and address not in resting:
-                return replace(self, owners={**self.owners, address: owner}), address
+                return self._given(address, owner, pod), address
         if not self.freed:
             raise AddressesExhausted(
                 where=f"pod range {self.cidr}",
                 what=f"all {len(self.owners)} addresses are in use",
                 remedy="give nodes a larger range or let fewer pods on this one (maxPods)",
             )
-        oldest, *rest = self.freed
-        return replace(self, owners={**self.owners, oldest: owner}, freed=tuple(rest)), oldest
+        return self._given(self.freed[0], owner, pod), self.freed[0]
+
+    def _given(self, address: str, owner: str, pod: str) -> Leases:
+        return replace(
+            self,
+            owners={**self.owners, address: owner},
+            freed=tuple(one for one in self.freed if one != address),
+            pods={**self.pods, address: pod},
+        )
 
     def release(self, owner: str) -> Leases:
         """The state without `owner`; unchanged if it has nothing."""
@@ -70,10 +85,13 @@ class LeaseFile:
         self._path = directory / "pod-addresses.json"
         self._lock = directory / "pod-addresses.lock"
 
-    def take(self, owner: str, cidr: str) -> str:
-        """Give `owner` an address of `cidr`. Raises NetworkError (AddressesExhausted, or a range in use)."""
+    def take(self, owner: str, cidr: str, pod: str = "") -> str:
+        """Give `owner`, a sandbox of `pod`, an address of `cidr`.
+
+        Raises NetworkError (AddressesExhausted, or a range in use).
+        """
         with self._locked():
-            leases, address = self._read(cidr).take(owner)
+            leases, address = self._read(cidr).take(owner, pod)
             self._write(leases)
         return address
 
@@ -107,6 +125,7 @@ class LeaseFile:
                 cidr=str(value["cidr"]),
                 owners={str(a): str(o) for a, o in value["owners"].items()},
                 freed=tuple(str(a) for a in value["freed"]),
+                pods={str(a): str(p) for a, p in value.get("pods", {}).items()},
             )
         except FileNotFoundError:
             return Leases(cidr)
@@ -127,7 +146,12 @@ class LeaseFile:
         return Leases(cidr)
 
     def _write(self, leases: Leases) -> None:
-        value = {"cidr": leases.cidr, "owners": dict(leases.owners), "freed": list(leases.freed)}
+        value = {
+            "cidr": leases.cidr,
+            "owners": dict(leases.owners),
+            "freed": list(leases.freed),
+            "pods": dict(leases.pods),
+        }
         draft = self._path.with_suffix(".new")
         draft.write_text(json.dumps(value, indent=0))
         draft.replace(self._path)

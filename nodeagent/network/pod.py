@@ -88,8 +88,9 @@ class PodNetwork:
         self._config = config
         self._leases = LeaseFile(config.state_dir)
 
-    def add(self, sandbox_id: str, netns_path: str | os.PathLike[str], *, pod_cidr: str) -> PodAddress:
-        """Attach the namespace at `netns_path`, or make sure that it is. The same sandbox keeps its address.
+    def add(self, sandbox_id: str, netns_path: str | os.PathLike[str], *, pod_cidr: str, pod: str = "") -> PodAddress:
+        """Attach the namespace at `netns_path`, or make sure that it is. The same sandbox keeps its address, and a
+        new sandbox of the same `pod` (its UID) gets the address that the pod had, unless others needed it.
 
         Raises NetworkError (AddressesExhausted when the range is full). After a failure nothing is left.
         """
@@ -97,7 +98,7 @@ class PodNetwork:
         where = f"pod sandbox {sandbox_id}"
         fd = self._open(sandbox_id, netns_path)
         try:
-            address = self._leases.take(sandbox_id, pod_cidr)
+            address = self._leases.take(sandbox_id, pod_cidr, pod)
             try:
                 mtu = self._attach(sandbox_id, fd, address, gateway, pod_cidr)
             except Exception as error:

@@ -10,8 +10,8 @@ from nodeagent.runtime.config import Config
 class SandboxNetwork(Protocol):
     """Attaches sandboxes. Both calls can be repeated."""
 
-    async def add(self, sandbox_id: str, netns: str, pod_cidr: str) -> list[str]:
-        """Attach the namespace at the path; its addresses, the primary one first."""
+    async def add(self, sandbox_id: str, netns: str, pod_cidr: str, pod: str) -> list[str]:
+        """Attach the namespace at the path, for the pod of that UID; its addresses, the primary one first."""
 
     async def remove(self, sandbox_id: str) -> None:
         """Detach, and free the addresses."""
@@ -26,7 +26,7 @@ class NoNetwork:
 
     needs_cidr = False
 
-    async def add(self, sandbox_id: str, netns: str, pod_cidr: str) -> list[str]:
+    async def add(self, sandbox_id: str, netns: str, pod_cidr: str, pod: str) -> list[str]:
         return []
 
     async def remove(self, sandbox_id: str) -> None:
@@ -50,9 +50,9 @@ class BuiltinNetwork:
         self._network = PodNetwork(PodNetworkConfig(**values))
         self._one_at_a_time = asyncio.Lock()
 
-    async def add(self, sandbox_id: str, netns: str, pod_cidr: str) -> list[str]:
+    async def add(self, sandbox_id: str, netns: str, pod_cidr: str, pod: str) -> list[str]:
         async with self._one_at_a_time:
-            address = await asyncio.to_thread(self._network.add, sandbox_id, netns, pod_cidr=pod_cidr)
+            address = await asyncio.to_thread(self._network.add, sandbox_id, netns, pod_cidr=pod_cidr, pod=pod)
         return list(address.ips)
 
     async def remove(self, sandbox_id: str) -> None:

@@ -302,7 +302,8 @@ class Runtime:
 
     async def _attach_network(self, sandbox: Sandbox) -> list[str]:
         try:
-            return await self.network.add(sandbox.id, sandbox.state.namespaces["net"], self.pod_cidr)
+            uid = sandbox.config.metadata.uid
+            return await self.network.add(sandbox.id, sandbox.state.namespaces["net"], self.pod_cidr, uid)
         except Exception as error:  # the network's own errors are not ours to know
             raise RuntimeFault(f"sandbox {sandbox.config.metadata.name}: network: {error}") from error
 

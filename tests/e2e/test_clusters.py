@@ -8,7 +8,6 @@ import signal
 import yaml
 
 from clusters import LocalCluster
-from deploy import cgroups
 
 
 def test_a_second_start_changes_nothing_and_says_so(cluster: LocalCluster) -> None:
@@ -36,22 +35,6 @@ def test_two_clusters_live_side_by_side(cluster: LocalCluster) -> None:
         addresses = [one.get("node", "n1")["status"]["addresses"][0]["address"] for one in (cluster, other)]
         assert addresses[0] == addresses[1], "each has a network of its own, so they need not differ"
     assert len(cluster.get("nodes")) == 3
-
-
-def test_stopped_and_started_it_has_its_objects_and_runs_its_pods_again() -> None:
-    with LocalCluster.started(name="again", nodes=1) as cluster:
-        cluster.build_webapp("v1")
-        cluster.kubectl("create", "deployment", "web", "--image=webapp:v1")
-        cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
-        server = cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
-        cluster.kctl("cluster", "stop", "again", timeout=90)
-        assert not cgroups.processes(cluster.places.cgroup)
-        assert "stopped" in cluster.kctl("cluster", "list")
-        cluster.kctl("cluster", "start", "again", timeout=120)
-        assert cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}") == server
-        ask = ("exec", "deploy/web", "--", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/")
-        cluster.eventually(lambda: cluster.kubectl(*ask).startswith("version=v1 "))
-        cluster.kubectl("wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
 
 
 def test_nodes_come_and_go_and_a_killed_supervisor_is_succeeded() -> None:

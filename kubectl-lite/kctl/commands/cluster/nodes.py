@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from kctl.commands.cluster.printing import cluster_flag, most, say
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
@@ -33,8 +35,9 @@ def run(values: Values) -> int:
         return 0
     if not node:
         raise UsageError(f"kctl cluster node {action} needs the node's name")
+    since = time.time()
     cluster.node_request(values.cluster, node, action)
     if action in ("start", "reset"):
-        cluster.wait_for_node(Places.of(values.cluster), node, tell)
+        cluster.wait_for_node(Places.of(values.cluster), node, since, tell)
     tell(f"node {node}: {action} done")
     return 0

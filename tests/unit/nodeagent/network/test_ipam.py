@@ -87,6 +87,25 @@ def test_the_file_gives_the_same_as_the_value(tmp_path_factory: pytest.TempPathF
     assert file.owners() == {owner: address for address, owner in leases.owners.items()}
 
 
+def test_a_pod_gets_its_address_back_in_a_new_sandbox(tmp_path: Path) -> None:
+    file = LeaseFile(tmp_path)
+    first = [file.take(f"sandbox{n}", CIDR, f"pod{n}") for n in range(3)]
+    for n in range(3):
+        file.release(f"sandbox{n}")
+    assert [file.take(f"again{n}", CIDR, f"pod{n}") for n in (2, 0, 1)] == [first[2], first[0], first[1]]
+
+
+def test_a_pod_whose_address_others_needed_gets_another(tmp_path: Path) -> None:
+    file = LeaseFile(tmp_path)
+    lost = file.take("sandbox", CIDR, "pod")
+    file.release("sandbox")
+    others = [file.take(f"other{n}", CIDR, f"other{n}") for n in range(5)]
+    assert lost in others
+    file.release("other4")
+    file.release("other0")
+    assert file.take("again", CIDR, "pod") not in others[1:4]
+
+
 def test_threads_never_share_an_address(tmp_path: Path) -> None:
     files = [LeaseFile(tmp_path) for _ in range(8)]
     threads = [
