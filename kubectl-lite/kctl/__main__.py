@@ -26,6 +26,7 @@ COMMANDS = {
     "apply": "create or change objects as files describe them",
     "attach": "connect to a running container's standard streams",
     "auth": "who am I, and may I do it",
+    "certificate": "approve or deny certificate signing requests",
     "cluster": "start, stop and look at local clusters",
     "cluster-info": "print the addresses of the control plane",
     "config": "show and change the kubeconfig",
@@ -53,6 +54,7 @@ COMMANDS = {
     "scale": "set the number of replicas",
     "set": "change one part of an object, such as an image",
     "taint": "change the taints of nodes",
+    "token": "make, list and revoke the tokens with which machines join",
     "uncordon": "let new pods come to a node again",
     "version": "print the client's and the server's version",
     "wait": "wait until objects are as one says",
@@ -72,7 +74,6 @@ MODULES = {
 REFUSED = {
     "autoscale": "there is no HorizontalPodAutoscaler yet; use kctl scale",
     "top": "there is no metrics API yet; kctl describe node shows what pods ask for",
-    "certificate": "there are no CertificateSigningRequests yet",
     "proxy": "not supported; use kctl port-forward, or the API server's address with the kubeconfig's credentials",
     "debug": "ephemeral containers can't be added yet; use kctl exec",
     "kustomize": "not supported; build the manifests with kustomize and apply them with -f",
