@@ -29,6 +29,7 @@ from nodeagent.pod import PodWorker
 from nodeagent.references import References
 from nodeagent.server.app import KubeletServer, server_tls
 from nodeagent.server.rotation import keep_rotating
+from nodeagent.servers import LivingServers
 from nodeagent.status import NodeFacts
 from nodeagent.tokens import Tokens
 from nodeagent.volumes.pod_volumes import PodVolumes
@@ -90,6 +91,10 @@ class Agent:
         """Run the node until cancelled; containers stay."""
         self.config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
         self.config.log_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        servers = LivingServers(self.client.servers, self.config.state_dir)
+        servers.recall()
+        if self._slices is not None:
+            self._slices.subscribe(servers.changed)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self._context = await self._make_context(tasks)

@@ -27,6 +27,7 @@ from sampan.errors import ApiError
 from sampan.logs import fields
 from sampan.objects import PartialObjectMetadata, meta
 from sampan.resource import Resource
+from sampan.servers import Servers
 from sampan.transport import REFUSED_SECONDS, WATCH_SLACK_SECONDS, Transport
 from sampan.transport import Unreachable as Unreachable
 
@@ -101,7 +102,7 @@ def warm(*resources: Resource[Any]) -> None:
 
 
 class Client:
-    """Calls one API server as one user. Use it as an async context manager; share it freely among tasks."""
+    """Calls a cluster's API servers as one user. Use it as an async context manager; share it freely among tasks."""
 
     def __init__(
         self,
@@ -143,6 +144,11 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self._transport.__aexit__()
+
+    @property
+    def servers(self) -> Servers:
+        """The cluster's API servers, and which of them is called."""
+        return self._transport.servers
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +213,9 @@ class Client:
         }
         if bookmarks:
             query["allowWatchBookmarks"] = "true"
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_seconds + WATCH_SLACK_SECONDS)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._transport.connect_seconds, sock_read=timeout_seconds + WATCH_SLACK_SECONDS
+        )
         async with self._transport.response(
             "GET", resource.path(namespace), query, _accept(resource), timeout
         ) as response:

@@ -17,6 +17,8 @@ from typing import Any
 from sampan.target import KubeconfigError as KubeconfigError
 from sampan.target import Target as Target
 
+SERVERS_EXTENSION = "sampan.dev/servers"
+"""The extension of a kubeconfig's cluster that names all its API servers; other clients do not look at it."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 UNSUPPORTED_USER_FIELDS = ("exec", "auth-provider", "username", "password")
 
@@ -68,8 +70,10 @@ def load(
     if not address.startswith(("https://", "http://")):
         raise KubeconfigError(f"{where}: cluster {cluster!r} has server {address!r}, which is no http(s) URL")
     token_file = str(login.get("tokenFile") or "")
+    address = address.rstrip("/")
     return Target(
-        server=address.rstrip("/"),
+        server=address,
+        servers=_servers(server, address, f"{where}: cluster {cluster!r}"),
         context=context,
         cluster=cluster,
         user=user,
@@ -87,6 +91,20 @@ def load(
         impersonate=str(login.get("as") or ""),
         impersonate_groups=tuple(str(one) for one in login.get("as-groups") or ()),
     )
+
+
+def _servers(cluster: Mapping[str, Any], address: str, where: str) -> tuple[str, ...]:
+    """All servers of a cluster's entry, `server` first. Raises KubeconfigError."""
+    entries = cluster.get("extensions") or ()
+    named = [one for one in entries if isinstance(one, dict) and one.get("name") == SERVERS_EXTENSION]
+    extension = named[0].get("extension") if named else {}
+    urls = extension.get("servers") or () if isinstance(extension, dict) else None
+    if not isinstance(urls, list | tuple):
+        raise KubeconfigError(f"{where}: extension {SERVERS_EXTENSION} has no list of servers")
+    for url in urls:
+        if not isinstance(url, str) or url.split("://")[0] != address.split("://")[0]:
+            raise KubeconfigError(f"{where}: extension {SERVERS_EXTENSION} has {url!r}, which is no URL like {address}")
+    return tuple(dict.fromkeys((address, *(url.rstrip("/") for url in urls))))
 
 
 def in_cluster(environ: Mapping[str, str] | None = None, directory: Path = SERVICE_ACCOUNT) -> Target:

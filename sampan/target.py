@@ -22,7 +22,8 @@ class KubeconfigError(SampanError):
 class Target:
     """Everything needed to call one API server.
 
-    PEM data is inline. Where it came from a file, that is named too: like `token_file`, it may change meanwhile.
+    `servers` are all API servers of the cluster that are known, `server` among them. PEM data is inline. Where it
+    came from a file, that is named too: like `token_file`, it may change meanwhile.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class Target:
         "insecure_skip_tls_verify",
         "namespace",
         "server",
+        "servers",
         "tls_server_name",
         "token",
         "token_file",
@@ -64,8 +66,10 @@ class Target:
         ca_file: str = "",
         client_certificate_file: str = "",
         client_key_file: str = "",
+        servers: tuple[str, ...] = (),
     ) -> None:
         self.server = server
+        self.servers = servers or (server,)
         self.context = context
         self.cluster = cluster
         self.user = user
@@ -88,7 +92,9 @@ class Target:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def replaced(self, **changes: Any) -> Target:
-        """A copy with changes."""
+        """A copy with changes. Another `server` is another cluster's until `servers` says otherwise."""
+        if "server" in changes:
+            changes.setdefault("servers", ())
         return Target(**{**self.values(), **changes})
 
     def files(self) -> list[str]:

@@ -1,13 +1,15 @@
-"""HTTP to one API server: one keep-alive session, and the rule of what is tried again.
+"""HTTP to a cluster's API servers: one keep-alive session, and the rule of what is tried again.
 
 Always: reads are tried again when the connection or the server stumbles, with back-off; a write is tried again only
 when the server has certainly not seen it (connection refused) or says so itself (429, or 503 with Retry-After).
+One server is called until it fails; then the next one is, and streams from the failed one are begun anew there.
 Elsewhere: the verbs and their types (client.py), who we are (kubeconfig.py), credentials that change (handshake.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,9 +25,14 @@ from sampan import kubeconfig
 from sampan.clock import Clock
 from sampan.errors import ApiError, Reason, SampanError
 from sampan.handshake import Handshake
+from sampan.logs import fields
+from sampan.servers import Servers
+
+log = logging.getLogger(__name__)
 
 IN_FLIGHT = 64
 REQUEST_SECONDS = 60.0
+CONNECT_SECONDS, CONNECT_SECONDS_OF_SEVERAL = 10.0, 4.0
 READ_ATTEMPTS = 6
 REFUSED_SECONDS = 20.0
 FIRST_DELAY, MOST_DELAY = 0.05, 2.0
@@ -33,9 +40,10 @@ MOST_LINE_BYTES = 16 << 20
 WATCH_SLACK_SECONDS = 30.0
 KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 15_000),  # what is sent to a machine without power fails as soon
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
 )
 
@@ -57,6 +65,7 @@ class Transport:
 
     def __init__(self, target: kubeconfig.Target, *, user_agent: str, clock: Clock, refused_seconds: float) -> None:
         self.target = target
+        self.servers = Servers(target.servers)
         self._user_agent = user_agent
         self._clock = clock
         self._refused_seconds = refused_seconds
@@ -65,6 +74,11 @@ class Transport:
         self._handshake: Handshake | None = None
         self._streams: set[aiohttp.ClientResponse] = set()
         self._streams_generation = 0
+
+    @property
+    def connect_seconds(self) -> float:
+        """How long to wait for a connection: less where another server may have one at once."""
+        return CONNECT_SECONDS_OF_SEVERAL if len(self.servers.urls) > 1 else CONNECT_SECONDS
 
     async def __aenter__(self) -> Self:
         self._handshake = Handshake(self.target)
@@ -99,13 +113,14 @@ class Transport:
         fence: Callable[[], None] | None = None,
     ) -> bytes:
         """One call, with this module's rule of retries, asking `fence` before a write. Raises ApiError, Unreachable."""
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=10)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=self.connect_seconds)
         headers = {} if body is None else {"Content-Type": content_type}
         attempt = 0
         while True:
             attempt += 1
             if fence is not None and method != "GET":
                 fence()
+            server = self.servers.current
             try:
                 async with (
                     self._in_flight,
@@ -116,9 +131,12 @@ class Transport:
                 wait = _wait_before_retry(error, method, attempt)
                 if wait is None:
                     raise
+                if isinstance(error, ApiError) and error.code == 503:
+                    self._leave(server)  # it has lost its etcd, perhaps: another may have one
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                self._leave(server)
                 if method != "GET" or attempt >= READ_ATTEMPTS:
-                    raise Unreachable(f"{method} {self.target.server}{path}: {_plain(error)}") from error
+                    raise Unreachable(f"{method} {server}{path}: {_plain(error)}") from error
                 wait = _delay(attempt)
             await self._clock.sleep(wait)
 
@@ -136,7 +154,7 @@ class Transport:
         """An answer below 400, or ApiError. Waits `refused_seconds` for a server that does not listen yet."""
         if self._session is None or self._handshake is None:
             raise RuntimeError("the client is not open: use it as `async with Client(...) as client`")
-        url = URL(self.target.server + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
+        suffix = path + (f"?{urlencode(query)}" if query else "")
         sent = list(({"Accept": accept} | self.target.headers() | dict(headers or {})).items())
         sent += [("Impersonate-Group", group) for group in self.target.impersonate_groups]
         give_up = self._clock.monotonic() + self._refused_seconds
@@ -146,10 +164,11 @@ class Transport:
             context = self._handshake.context()
             if self._streams_generation != self._handshake.generation:
                 self._let_go(self._handshake.generation)
+            server = self.servers.current
             try:
                 response = await self._session.request(
                     method,
-                    url,
+                    URL(server + suffix, encoded=True),
                     data=body,
                     headers=sent,
                     timeout=timeout,
@@ -160,14 +179,14 @@ class Transport:
                 break
             except aiohttp.ClientConnectorCertificateError as error:
                 raise Unreachable(
-                    f"{self.target.server}: its certificate is not trusted ({_plain(error)}); "
-                    "check certificate-authority"
+                    f"{server}: its certificate is not trusted ({_plain(error)}); check certificate-authority"
                 ) from error
-            except aiohttp.ClientConnectorError as error:
-                delay = _delay(attempt)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                others = self._leave(server)
+                delay = 0.0 if others and attempt < len(self.servers.urls) else _delay(attempt)
                 if self._clock.monotonic() + delay > give_up:
                     raise Unreachable(
-                        f"{self.target.server}: no connection ({_plain(error)}); is the API server running?"
+                        f"{server}: no connection ({_plain(error)}); is the API server running?"
                     ) from error
                 await self._clock.sleep(delay)
         try:
@@ -177,8 +196,18 @@ class Transport:
         finally:
             response.release()
 
+    def _leave(self, server: str) -> bool:
+        """Go on to the next server, and begin its streams there. Whether there is another."""
+        before = self.servers.current
+        others = self.servers.failed(server)
+        if self.servers.current != before:
+            log.info("going on to another server", extra=fields(server=before, next=self.servers.current))
+            self._let_go(self._streams_generation)
+        return others
+
     async def lines(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """The complete lines of a streamed answer; it ends early when newer credentials than its own are in use.
+        """The complete lines of a streamed answer; it ends early when newer credentials than its own are in use,
+        or another server.
 
         Raises Unreachable when it breaks off in the middle.
         """

@@ -13,11 +13,13 @@ from sampan.api_error import SampanError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, BinaryIO
 
 LINE_LIMIT = 65536
 HEADER_LIMIT = 200
+PATIENCE = 2.0
+"""Seconds for a connection to a server that is not the last one known."""
 
 
 class ConnectionFailed(SampanError):
@@ -97,32 +99,40 @@ def ascii_or_text(name: str) -> str | bytes:
 
 
 class Connection:
-    """One connection to one server, opened at the first request."""
+    """One connection to one of a cluster's servers, the first that takes it, opened at the first request."""
 
-    def __init__(self, server: str, context: ssl.SSLContext | None, server_name: str, timeout: float | None) -> None:
+    def __init__(
+        self, servers: Sequence[str], context: ssl.SSLContext | None, server_name: str, timeout: float | None
+    ) -> None:
+        self._servers = servers
+        self._context = context
+        self._given_name = server_name
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._stream: BinaryIO | None = None
+        self._choose(servers[0])
+
+    def _choose(self, server: str) -> None:
         rest = server.split("://", 1)[1]
         authority, slash, path = rest.partition("/")
         host, colon, port = authority.rpartition(":")
         if not colon or not port.isdigit():
-            host, port = authority, "443" if context else "80"
+            host, port = authority, "443" if self._context else "80"
         self.server = server
         self._authority = authority
         self._prefix = slash + path if slash else ""
         if not host or int(port) > 65535:
             raise ConnectionFailed(f"{server!r} is no server's address; give https://HOST:PORT")
         self._host, self._port = host.strip("[]"), int(port)
-        self._context = context
-        self._server_name = server_name or self._host
-        self._timeout = timeout
-        self._socket: socket.socket | None = None
-        self._stream: BinaryIO | None = None
+        self._server_name = self._given_name or self._host
 
     def request(
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes | None = None
     ) -> Response:
         """Send one request. Raises ConnectionFailed."""
-        message = self.head(method, path, headers, body)
         reused = self._socket is not None
+        self.open()
+        message = self.head(method, path, headers, body)
         try:
             return self._exchange(message)
         except (ConnectionError, EOFError) as error:
@@ -150,17 +160,35 @@ class Connection:
     def open(self) -> socket.socket:
         """The connected socket itself, for upgraded streams. Raises ConnectionFailed."""
         if self._socket is None:
-            try:
-                # Bytes, because a text would go through the IDNA codec, whose import takes longer than the handshake.
-                address: tuple[Any, int] = (ascii_or_text(self._host), self._port)
-                raw = socket.create_connection(address, self._timeout)
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                context, name = self._context, ascii_or_text(self._server_name)
-                self._socket = context.wrap_socket(raw, server_hostname=name) if context else raw
-            except (OSError, ValueError) as error:  # a name that can't be one is a ValueError
-                raise self._failure(error) from error
+            first: ConnectionFailed | None = None
+            for server in self._servers:
+                self._choose(server)
+                try:
+                    self._socket = self._connected(last=server == self._servers[-1])
+                    break
+                except (OSError, ValueError) as error:  # a name that can't be one is a ValueError
+                    first = first or self._failure(error)
+            if self._socket is None:
+                assert first is not None
+                raise first
             self._stream = self._socket.makefile("rb")
         return self._socket
+
+    def _connected(self, *, last: bool) -> socket.socket:
+        """A connection to the chosen server. A machine without power is not waited for while there is another."""
+        patience = self._timeout if last else min(self._timeout or PATIENCE, PATIENCE)
+        # Bytes, because a text would go through the IDNA codec, whose import takes longer than the handshake.
+        address: tuple[Any, int] = (ascii_or_text(self._host), self._port)
+        raw = socket.create_connection(address, patience)
+        try:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            context, name = self._context, ascii_or_text(self._server_name)
+            made = context.wrap_socket(raw, server_hostname=name) if context else raw
+        except BaseException:
+            raw.close()
+            raise
+        made.settimeout(self._timeout)
+        return made
 
     @property
     def stream(self) -> BinaryIO:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from kctl import servers
 from kctl.discovery import ApiResource, Discovery
 from kctl.http import Connection, ConnectionFailed, Response
 from kctl.urls import quote, with_query
@@ -31,6 +32,7 @@ class Session:
         self.target = target
         self._context = target.ssl_context()
         self._timeout = timeout
+        self._servers = servers.in_order(target)
         self._connection = self.connect()
         self._warned: set[str] = set()
         self._discovery: Discovery | None = None
@@ -49,7 +51,7 @@ class Session:
 
     def connect(self) -> Connection:
         """A connection of its own, for a stream that lasts."""
-        return Connection(self.target.server, self._context, self.target.tls_server_name, self._timeout)
+        return Connection(self._servers, self._context, self.target.tls_server_name, self._timeout)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON) -> Any:
         """GET a JSON value."""
@@ -71,6 +73,7 @@ class Session:
         if data is not None:
             headers.append(("Content-Type", content_type))
         response = self._connection.request(method, with_query(path, query), headers, data)
+        servers.answered(self.target, self._connection.server)
         text = response.read()
         self._warn(response)
         if response.status >= 300:

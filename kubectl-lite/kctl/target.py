@@ -79,7 +79,8 @@ def _freeze(target: Target) -> dict[str, Any]:
 
 def _thaw(value: dict[str, Any]) -> Target:
     value |= {key: value[key].encode("latin-1") for key in BYTES if value[key] is not None}
-    value["impersonate_groups"] = tuple(value["impersonate_groups"])
+    for name in ("impersonate_groups", "servers"):
+        value[name] = tuple(value[name])
     return Target(**value)
 
 

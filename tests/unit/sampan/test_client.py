@@ -232,3 +232,93 @@ async def test_an_informer_outlives_a_server_that_errs() -> None:
         finally:
             hold.set()
             running.cancel()
+
+
+@asynccontextmanager
+async def served_by_two(*answers: Answer) -> AsyncIterator[tuple[list[TestServer], Client]]:
+    started = []
+    for answer in answers:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        started.append(TestServer(app))
+        await started[-1].start_server()
+    urls = tuple(str(one.make_url("")).rstrip("/") for one in started)
+    try:
+        async with Client(Target(urls[0], servers=urls)) as client:
+            yield started, client
+    finally:
+        for one in started:
+            await one.close()
+
+
+async def test_another_server_is_called_at_once_when_one_is_gone() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response(config_map(str(request.url.port), 1))
+
+    async with served_by_two(answer, answer) as (servers, client):
+        assert (await client.get(CONFIG_MAPS, "a", "ns")).metadata.name == str(servers[0].port)
+        await servers[0].close()
+        began = asyncio.get_running_loop().time()
+        assert (await client.get(CONFIG_MAPS, "a", "ns")).metadata.name == str(servers[1].port)
+        assert (await client.create(CONFIG_MAPS, config_map("a", 0))).metadata.name == str(servers[1].port)
+        assert asyncio.get_running_loop().time() - began < 1
+        assert client.servers.current.endswith(str(servers[1].port))
+
+
+async def test_a_write_that_may_have_taken_place_is_not_sent_to_another_server() -> None:
+    seen = []
+
+    async def dies(request: web.Request) -> web.StreamResponse:
+        seen.append("first")
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        seen.append("second")
+        return web.json_response(config_map("a", 1))
+
+    async with served_by_two(dies, answer) as (_, client):
+        with pytest.raises(Unreachable):
+            await client.create(CONFIG_MAPS, config_map("a", 0))
+        assert "second" not in seen
+        assert (await client.get(CONFIG_MAPS, "a", "ns")).metadata.name == "a"
+
+
+async def test_a_read_goes_on_at_a_server_that_has_its_etcd() -> None:
+    async def without_etcd(_: web.Request) -> web.StreamResponse:
+        return refused(503, "ServiceUnavailable")
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response(config_map("a", 1))
+
+    async with served_by_two(without_etcd, answer) as (_, client):
+        assert (await client.get(CONFIG_MAPS, "a", "ns")).metadata.name == "a"
+
+
+async def test_streams_of_a_server_that_fails_are_begun_anew_at_the_next() -> None:
+    silent = asyncio.Event()
+
+    async def first(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return listed(1)
+        response = await streamed(request, ("ADDED", config_map("before", 2)))
+        await silent.wait()  # as a machine without power: nothing comes, and nothing ends
+        return response
+
+    async def second(request: web.Request) -> web.StreamResponse:
+        assert "watch" in request.query, "the watch goes on where it was, without another list"
+        assert request.query["resourceVersion"] == "2"
+        return await streamed(request, ("ADDED", config_map("after", 3)))
+
+    async with served_by_two(first, second) as (servers, client):
+        informer = Informer(client, CONFIG_MAPS)
+        running = asyncio.create_task(informer.run())
+        try:
+            await informer.until(lambda: informer.get("ns", "before") is not None, within=5)
+            client._transport._leave(client.servers.current)
+            await informer.until(lambda: informer.get("ns", "after") is not None, within=5)
+            assert client.servers.current.endswith(str(servers[1].port))
+        finally:
+            silent.set()
+            running.cancel()
