@@ -113,6 +113,7 @@ async def lead(config: Config, client: Client, clock: Clock, queues: list[KeyQue
             return recorders[component]
 
         group.create_task(base.run(), name="caches")
+        group.create_task(declared.vigil.keep_attention(), name="attention to nodes")
         # Only the garbage collector looks at definitions, and a server without them has no custom resources.
         await base.synced(but=(CUSTOM_RESOURCE_DEFINITIONS,))
         gc.collect()

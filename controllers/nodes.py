@@ -143,6 +143,8 @@ class Vigil:
     _unwell: set[str] = field(default_factory=set)
     _nodes: set[str] = field(default_factory=set)
     _next_eviction: float = float("-inf")
+    _attended: float | None = None
+    _awake_since: float = float("-inf")
 
     def heard_lease(self, change: Change[Lease]) -> None:
         """A node's lease was renewed."""
@@ -172,10 +174,40 @@ class Vigil:
         """How much of the cluster is unwell."""
         return disruption(len(self._nodes), len(self._unwell))
 
+    @property
+    def attention_seconds(self) -> float:
+        """How often `attend` is to be called."""
+        return min(5.0, self.grace / 8)
+
+    def attend(self) -> None:
+        """Notice whether we were away: frozen, or on a machine that slept. Then every node has its grace anew.
+
+        Heartbeats may have stopped for as long as we did, and the first ones after a thaw are still on their way.
+        """
+        self._notice()
+        self._attended = self.clock()
+
+    def _notice(self) -> None:
+        now = self.clock()
+        if self._attended is None:
+            return
+        if now - self._attended > 2 * self.attention_seconds:
+            self._awake_since = now
+            self._suspected.clear()
+        self._attended = now
+
+    async def keep_attention(self) -> None:
+        """Attend until cancelled."""
+        while True:
+            self.attend()
+            await asyncio.sleep(self.attention_seconds)
+
     def silent_for(self, name: str) -> float:
         """Seconds without a sign of life during which we could have heard one."""
-        heard = self._heard.setdefault(name, self.clock())
-        return min(self.clock() - heard, self.listening_for())
+        self._notice()  # a node's timer may ring before ours
+        now = self.clock()
+        heard = self._heard.setdefault(name, now)
+        return min(now - heard, self.listening_for(), now - self._awake_since)
 
     def _hear(self, name: str) -> None:
         self._heard[name] = self.clock()

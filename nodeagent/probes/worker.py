@@ -18,6 +18,11 @@ from sampan.api import core_v1
 from sampan.clock import Clock
 
 
+AWAY_SECONDS = 2.0
+"""A wait that took so much longer than it was to take: the node was frozen, or its machine slept."""
+SPREAD_SECONDS = 5.0
+
+
 @dataclass(frozen=True, slots=True)
 class Probed:
     """The container under probe."""
@@ -79,6 +84,10 @@ async def keep_asking(
     while True:
         began = clock.monotonic()
         answer = await ask(probe, probed, runtime, schedule.timeout)
+        if not answer.ok and clock.monotonic() - began > schedule.timeout + AWAY_SECONDS:
+            # It was we who did not listen: that says nothing about the container.
+            await clock.sleep(random.uniform(0, min(schedule.period, SPREAD_SECONDS)))
+            continue
         if not answer.ok:
             say("Warning", "Unhealthy", f"{kind} probe failed: {answer.output}")
         before, row = row.held, fold(row, answer.ok, schedule)
@@ -86,7 +95,11 @@ async def keep_asking(
             held(row.held)
             if kind is ProbeKind.STARTUP:
                 return
-        await clock.sleep(max(0.05, schedule.period - (clock.monotonic() - began)))
+        wait = max(0.05, schedule.period - (clock.monotonic() - began))
+        due = clock.monotonic() + wait
+        await clock.sleep(wait)
+        if clock.monotonic() - due > AWAY_SECONDS:  # every probe of the node is due at this moment
+            await clock.sleep(random.uniform(0, min(schedule.period, SPREAD_SECONDS)))
 
 
 async def _first(

@@ -190,6 +190,37 @@ def test_after_a_pause_a_second_look_lets_the_waiting_heartbeats_in() -> None:
     assert watch.status("n1") == "True"
 
 
+def test_after_an_hour_frozen_every_node_has_its_grace_anew() -> None:
+    watch = Watchkeeper("n1", "n2", grace=4)
+    watch.vigil.attend()
+    watch.pass_time(3600)
+    watch.turn("n1")
+    watch.pass_time(3)
+    watch.turn("n1")
+    assert watch.status("n1") == "True", "its first heartbeat may take a while"
+    for _ in range(12):
+        watch.pass_time(0.5)
+        watch.vigil.attend()
+        watch.turn("n1")
+    assert watch.status("n1") == "Unknown", "we were there all that time, and heard nothing"
+
+
+@given(gaps=st.lists(st.floats(0.1, 10_000), max_size=20), grace=st.floats(1, 100))
+def test_no_gap_of_our_own_accuses_a_node_that_beats_whenever_we_are_there(gaps: list[float], grace: float) -> None:
+    watch = Watchkeeper("n1", "n2", grace=grace)
+    watch.vigil.attend()
+    for gap in gaps:
+        for _ in range(4):
+            watch.pass_time(watch.vigil.attention_seconds)
+            watch.vigil.attend()
+        watch.vigil.heard_lease(lease("n1"))
+        watch.pass_time(gap)
+        watch.turn("n1")
+        watch.pass_time(min(2.0, grace / 4))
+        watch.turn("n1")
+        assert watch.status("n1") == "True" or gap <= 2 * watch.vigil.attention_seconds
+
+
 def test_nodes_lose_their_pods_one_after_the_other() -> None:
     names = [f"n{number}" for number in range(10)]
     watch = Watchkeeper(*names)

@@ -51,7 +51,8 @@ def test_what_is_held_before_the_first_answer() -> None:
 class Script:
     """Answers by the clock: healthy between two moments."""
 
-    def __init__(self, clock: LoopClock, healthy: list[tuple[float, float]]) -> None:
+    def __init__(self, clock: LoopClock, healthy: list[tuple[float, float]], frozen_in_flight: bool = False) -> None:
+        self.frozen_in_flight = frozen_in_flight
         self.clock, self.healthy, self.began = clock, healthy, asyncio.get_running_loop().time()
         self.asked: list[float] = []
         self.held: list[tuple[float, bool | None]] = []
@@ -63,15 +64,18 @@ class Script:
 
     async def ask(self, *_: Any) -> dial.Answer:
         self.asked.append(self.now)
+        if self.frozen_in_flight and 20 <= self.now < 3600:
+            await asyncio.sleep(3600 - 1e-6)
+            return dial.Answer(False, "timed out")
         return dial.Answer(any(low <= self.now < high for low, high in self.healthy), "no")
 
 
 async def run(
     monkeypatch: pytest.MonkeyPatch, kind: ProbeKind, healthy: list[tuple[float, float]], seconds: float,
-    known: bool | None = None, **probe: Any,
+    known: bool | None = None, clock: LoopClock | None = None, frozen_in_flight: bool = False, **probe: Any,
 ) -> Script:  # fmt: skip
-    clock = LoopClock(START)
-    script = Script(clock, healthy)
+    clock = clock or LoopClock(START)
+    script = Script(clock, healthy, frozen_in_flight)
     monkeypatch.setattr(probing, "ask", script.ask)
     probed = probing.Probed("id", SPEC, "127.0.0.1", clock.now().timestamp())
     try:
@@ -111,6 +115,46 @@ async def test_liveness_fails_after_its_delay_and_threshold(monkeypatch: pytest.
     )
     assert script.asked[0] == 5
     assert script.held[0] == (9, False)
+
+
+class FrozenClock(LoopClock):
+    """The clock of an agent that is frozen after 20 s for an hour."""
+
+    def __init__(self) -> None:
+        super().__init__(START)
+        self.began = asyncio.get_running_loop().time()
+        self.frozen = False
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if not self.frozen and asyncio.get_running_loop().time() >= self.began + 20:
+            self.frozen = True
+            await asyncio.sleep(3600)
+
+
+@pytest.mark.looptime
+async def test_after_an_hour_frozen_the_probes_of_a_node_do_not_all_come_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    firsts = []
+    for _ in range(20):
+        script = await run(monkeypatch, ProbeKind.LIVENESS, [(0, 1e9)], 3700, clock=FrozenClock(), periodSeconds=10)
+        firsts.append(next(one for one in script.asked if one > 3600))
+        assert script.held == [], "an agent that was away has nothing to say about a container"
+    assert max(firsts) - min(firsts) > 1
+
+
+@pytest.mark.looptime
+async def test_a_probe_that_was_under_way_when_its_agent_froze_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = await run(
+        monkeypatch, ProbeKind.LIVENESS, [(0, 20), (3620, 1e9)], 3700,
+        frozen_in_flight=True, periodSeconds=10, failureThreshold=1,
+    )  # fmt: skip
+    assert script.held == []
+    assert script.said == []
+    assert [one for one in script.asked if one > 3620], "it goes on afterwards"
 
 
 @pytest.mark.looptime
