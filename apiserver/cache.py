@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from apiserver import metrics
+from apiserver.history import History
 from apiserver.ring import Event, Item, Ring
 from apiserver.storage import PREFIX, PREFIX_END, Compacted, Entry, Storage, Watch, entry
+from sampan.clock import Clock
 from sampan.errors import ApiError, Reason
 from sampan.logs import fields
 
@@ -90,9 +92,11 @@ def split(key: bytes) -> tuple[str, str]:
 class Cache:
     """Everything in etcd, as of `revision`."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, clock: Clock | None = None) -> None:
         self.storage = storage
         self.revision = 0
+        self.history = History()
+        self._clock = clock or Clock()
         self.ready = asyncio.Event()
         self._shelves: dict[str, Shelf] = {}
         self._loaded = 0
@@ -159,6 +163,7 @@ class Cache:
         for resource in set(found) | set(old):
             self.shelf(resource).fill(found.get(resource, []))
         self.revision = revision
+        self.history.note(self._clock.now().timestamp(), revision)
         for shelf in old.values():
             shelf.ring.forget()
         self.ready.set()
@@ -204,6 +209,7 @@ class Cache:
             newest = max(newest, revision)
         if newest > last:
             self.revision = newest
+            self.history.note(self._clock.now().timestamp(), newest)
             for ring in touched:
                 ring.notify()
             self._arrived()

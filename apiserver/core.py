@@ -42,7 +42,8 @@ class Core:
         self.admission = tuple(admission)
         self._clock = clock or Clock()
         self.storage = Storage(config.etcd_endpoints, config.etcd)
-        self.cache = Cache(self.storage)
+        self.cache = Cache(self.storage, self._clock)
+        self._compaction = Compaction(self.storage, self.cache)
         self.stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._actions: dict[tuple[str, ...], tuple[Action, ...]] = {}
@@ -80,14 +81,16 @@ class Core:
         self._tasks = [
             asyncio.create_task(self.cache.run(), name="watch cache"),
             asyncio.create_task(self.cache.run_checks(), name="cache check"),
-            asyncio.create_task(Compaction(self.storage, self.cache).run(), name="compaction"),
         ]
         await self.cache.ready.wait()
+        await self._compaction.begin()
+        self._tasks.append(asyncio.create_task(self._compaction.run(), name="compaction"))
 
     async def stop(self) -> None:
         """End every watch, then the connection to etcd."""
         self.stopping = True
         self.cache.wake()
+        await self._compaction.end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -31,6 +31,7 @@ from apiserver.nodes.proxy import NodeProxy, kubelet_tls
 from apiserver.nodes.through import Through
 from apiserver.openapi.documents import Documents
 from apiserver.pages import SitePages
+from apiserver.past import PATH, history_page
 from apiserver.registry import Registry
 from apiserver.startup import bootstrap
 from sampan import kinds as known
@@ -76,6 +77,7 @@ class Site:
         self.custom_kinds = CustomKinds(self.core)
         self.when_ready(self.custom_kinds.run)
         documents = Documents(self.registry)
+        self.pages.add(PATH, history_page(self.core))
         self.pages.add("/openapi/v3", documents.page_v3, below=True)
         self.pages.add("/openapi/v2", documents.page_v2)
 

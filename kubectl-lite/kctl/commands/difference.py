@@ -1,4 +1,8 @@
-"""Show what apply would change: a unified diff of the live objects and of what a server-side dry run makes of them."""
+"""Show what apply would change, or with --since what has changed: a unified diff.
+
+With -f, of the live objects and of what a server-side dry run makes of them. With --since, of the objects as they were
+then and as they are now.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any
 
 from kctl import flags, manifests
 from kctl.commands.apply import annotated, namespace_of, patch_for
+from kctl.discovery import ApiResource
 from kctl.errors import Exit, UsageError
 from kctl.flags import Flags, Values
 from kctl.manifests import Manifest
@@ -20,12 +25,17 @@ from kctl.targets import Found
 from kctl.urls import quote
 from sampan.api_error import ApiError, SampanError
 
+RESTLESS = ("Event", "Lease", "Endpoints", "EndpointSlice")
+"""Kinds that a diff of everything leaves out: they tell of what happens, or renew themselves all the time."""
 QUERY = {"fieldManager": "kubectl-client-side-apply", "dryRun": "All"}
 
 
 def configure(flags: Flags) -> None:
     """Declare the flags."""
-    flags.usage = "-f FILENAME"
+    flags.usage = "-f FILENAME | --since 5m [TYPE ... | TYPE/NAME ...]"
+    flags.text("since", "what has changed since: 5m, or an RFC 3339 time, as far as the server keeps history")
+    flags.text("selector", "with --since: label selector", short="l")
+    flags.switch("all-namespaces", "with --since: in all namespaces", short="A")
     flags.texts("filename", "file, folder or - for standard input", short="f")
     flags.switch("recursive", "folders with all that is below them", short="R")
     flags.text("field-manager", "(accepted)")
@@ -42,6 +52,9 @@ def run(values: Values) -> int:
             tempfile.TemporaryDirectory(prefix="MERGED-") as after,
         ):
             session = flags.session(values)
+            if values.since:
+                _write_past(session, values, live, after)
+                return _compare(live, after)
             for manifest in manifests.load(values.filename, recursive=values.recursive):
                 _write_both(session, manifest, values, live, after)
             return _compare(live, after)
@@ -57,7 +70,7 @@ def _write_both(session: Session, manifest: Manifest, values: Values, live: str,
     namespace = namespace_of(session, resource, manifest, values)
     found = Found(resource, namespace, manifest.name)
     modified = annotated(manifest.value)
-    name = f"{resource.api_version.replace('/', '.')}.{resource.kind}.{namespace}.{manifest.name}".replace("/", "-")
+    name = _file_name(resource, {"metadata": {"namespace": namespace, "name": manifest.name}})
     try:
         before: dict[str, Any] = session.get(found.path())
     except ApiError as error:
@@ -70,6 +83,36 @@ def _write_both(session: Session, manifest: Manifest, values: Values, live: str,
     merged = session.call("PATCH", found.path(), QUERY, patch, content_type=content_type) if patch else before
     _store(live, name, before)
     _store(after, name, merged)
+
+
+def _write_past(session: Session, values: Values, then: str, now: str) -> None:
+    """What was, and what is. Without words: all kinds but those that change by themselves."""
+    from kctl import past, references
+
+    if values.filename:
+        raise UsageError("-f and --since can't be used together")
+    before = past.revision_at(session, values.since)
+    if values.words:
+        wanted = [(one.resource, one.name) for one in references.references(session, values.words)]
+    else:
+        kinds = session.discovery.everything()
+        wanted = [(one, "") for one in kinds if "list" in one.verbs and one.kind not in RESTLESS]
+        if not values.all_namespaces:
+            wanted = [one for one in wanted if one[0].namespaced]
+    present = str(session.get("/api/v1/namespaces", {"limit": "1"})["metadata"]["resourceVersion"])
+    selector = {"labelSelector": values.selector} if values.selector else {}
+    for resource, name in wanted:
+        chosen = {"fieldSelector": f"metadata.name={name}"} if name else selector
+        namespace = "" if values.all_namespaces else session.namespace
+        for directory, revision in ((then, before), (now, present)):
+            for value in past.objects_at(session, resource, namespace, revision, chosen):
+                _store(directory, _file_name(resource, value), value)
+
+
+def _file_name(resource: ApiResource, value: dict[str, Any]) -> str:
+    metadata = value["metadata"]
+    kind = f"{resource.api_version.replace('/', '.')}.{resource.kind}"
+    return f"{kind}.{metadata.get('namespace', '')}.{metadata['name']}".replace("/", "-")
 
 
 def _store(directory: str, name: str, value: dict[str, Any]) -> None:

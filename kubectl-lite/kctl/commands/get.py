@@ -48,6 +48,7 @@ def configure(flags: Flags) -> None:
     flags.switch("server-print", "let the server choose the columns (always so)", default=True)
     flags.text("subresource", "show this subresource: status or scale")
     flags.text("raw", "print what the server says at this path")
+    flags.text("at", "as it was then: -5m, or an RFC 3339 time, as far as the server keeps history")
     flags.texts("filename", "files that name the objects", short="f")
     flags.switch("recursive", "folders with all that is below them", short="R")
 
@@ -63,6 +64,12 @@ def run(values: Values) -> int:
 
         printers.check(values.output)
     wanted = _wanted(session, values)
+    if values.at:
+        from kctl import past
+
+        if values.watch or values.watch_only or values.subresource:
+            raise UsageError("--at can't be used with --watch, --watch-only or --subresource: the past does not change")
+        values.at = past.query_of(past.revision_at(session, values.at))
     if values.watch or values.watch_only:
         _watch(session, wanted, values)
     return _values(session, wanted, values) if _structured(values) else _tables(session, wanted, values)
@@ -110,6 +117,8 @@ def _fetch(session: Session, one: Reference, values: Values, accept: str) -> Any
     """One object or a whole list (all chunks of it), in the form `accept` asks for; None when ignored as missing."""
     namespace = _namespace(session, values, one)
     query = {"includeObject": "Object"} if accept == TABLE and values.sort_by else {}
+    if values.at and one.name:
+        return _fetch_past(session, one, values, query, accept)
     if one.name:
         try:
             return session.get(one.resource.path(namespace, quote(one.name), values.subresource), query, accept=accept)
@@ -122,8 +131,21 @@ def _fetch(session: Session, one: Reference, values: Values, accept: str) -> Any
     return _fetch_list(session, one, values, query | _query(values), accept)
 
 
+def _fetch_past(session: Session, one: Reference, values: Values, query: dict[str, str], accept: str) -> Any:
+    """One object as it was: only lists can show the past."""
+    query = {**query, **values.at, "fieldSelector": f"metadata.name={one.name}"}
+    found = session.get(one.resource.path(_namespace(session, values, one)), query, accept=accept)
+    items = found.get("rows") if found.get("kind") == "Table" else found.get("items")
+    if not items:
+        if values.ignore_not_found:
+            return None
+        raise ApiError(404, "NotFound", f'{one.resource.qualified} "{one.name}" not found at that time')
+    return found if found.get("kind") == "Table" else _typed(one, items[0])
+
+
 def _fetch_list(session: Session, one: Reference, values: Values, query: dict[str, str], accept: str) -> Any:
     """All chunks of a list as one."""
+    query |= values.at or {}
     if values.chunk_size > 0:
         query["limit"] = str(values.chunk_size)
     path = one.resource.path(_namespace(session, values, one))

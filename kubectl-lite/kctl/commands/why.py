@@ -41,6 +41,7 @@ def run(values: Values) -> int:
     session = flags.session(values)
     if len(words) == 1 and "/" not in words[0] and session.discovery.known(words[0]) is None:
         words = [f"pod/{words[0]}"]  # `kctl why web-1` means the pod, as kctl logs does
+    usual = "" if values.namespace or values.all_namespaces else session.namespace
     told: list[tuple[str, Diagnosis]] = []
     failures: list[SampanError] = []
     named = True
@@ -52,7 +53,7 @@ def run(values: Values) -> int:
             failures.append(error)
             continue
         for value in objects:
-            found = explain(gather(session, one.resource, value), value)
+            found = explain(gather(session, one.resource, value, usual), value)
             if one.name or not found.healthy:
                 told.append((str(value["metadata"].get("namespace") or ""), found))
     if values.output == "json":

@@ -20,22 +20,27 @@ from sampan.api_error import ApiError, SampanError
 LINES = 5
 KNOCK_SECONDS = 0.3
 """How long connecting to a pod's port may take to fail: refusals come at once."""
+REFUSALS = ("refused", "Errno 111")
 MOST_LOGS = 6
 MOST_PORTS = 4
 OWNERS = ("Deployment", "ReplicaSet", "DaemonSet", "Job")
 IGNORED = ("events", "leases", "endpoints", "endpointslices")
 
 
-def gather(session: Session, resource: ApiResource, value: Value) -> Facts:
-    """The snapshot for one object. Raises ApiError for what is neither missing nor forbidden."""
-    return _Gathering(session).facts(resource, value)
+def gather(session: Session, resource: ApiResource, value: Value, default_namespace: str) -> Facts:
+    """The snapshot for one object. Raises ApiError for what is neither missing nor forbidden.
+
+    `default_namespace` is where commands look without -n.
+    """
+    return _Gathering(session, default_namespace).facts(resource, value)
 
 
 class _Gathering:
     """Collects lists, and what could not be seen."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, default_namespace: str) -> None:
         self.session = session
+        self.default_namespace = default_namespace
         self.unseen: set[str] = set()
 
     def facts(self, resource: ApiResource, value: Value) -> Facts:
@@ -69,7 +74,7 @@ class _Gathering:
             logs=self.logs(near),
             refused=self.ports(value, near) if kind == "Service" else {},
             unseen=frozenset(self.unseen),
-            default_namespace=self.session.namespace,
+            default_namespace=self.default_namespace,
         )
         return facts
 
@@ -164,7 +169,7 @@ class _Gathering:
                 for message in tunnel.receive():
                     if message.data[:1] == b"\x01" and len(message.data) > 3:
                         said = message.data[1:].decode(errors="replace").strip()
-                        return said if "refused" in said else ""
+                        return said if any(one in said for one in REFUSALS) else ""
                 select.select([tunnel.fileno()], [], [], left)
         except SampanError:
             return ""

@@ -10,8 +10,8 @@ from kctl.why.situation import Entry, PassOn, Situation, Words
 
 PULL = ("ErrImagePull", "ImagePullBackOff")
 LISTS = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
-GONE = ("not found", "manifest unknown", "no such image", "does not exist")
-DENIED = ("unauthorized", "401", "403", "denied", "authentication", "forbidden")
+GONE = ("not found", "has no manifest", "manifest unknown", "no such image", "does not exist")
+DENIED = ("user and password", "unauthorized", "401", "403", "denied", "authentication", "forbidden")
 UNREACHABLE = ("cannot connect", "connection refused", "name resolution", "timed out", "no route", "unreachable",
                "gave up")  # fmt: skip
 
@@ -93,10 +93,9 @@ def _missing_key(facts: Facts, pod: Value) -> Words | None:
         found = re.search(r"couldn't find key (\S+) in (ConfigMap|Secret) [^/\s]+/(\S+)", said)
         if found:
             key, kind, name = found.groups()
-        elif found := re.search(r"references non-existent (\w+) key: (\S+)", said):
-            kind, key = found.groups()
-            kind = {"config": "ConfigMap", "configmap": "ConfigMap", "secret": "Secret"}.get(kind.lower(), kind)
-            name = _referred(pod, key)
+        elif found := re.search(r"references non-existent (\w+) (?:(\S+) )?key: (\S+)", said):
+            kind = "Secret" if found[1].lower() == "secret" else "ConfigMap"
+            name, key = found[2] or _referred(pod, found[3]), found[3]
         else:
             continue
         known = facts.keys.get((kind, name), [])
