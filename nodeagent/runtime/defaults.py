@@ -90,6 +90,7 @@ MASKED_PATHS = (
 READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TTY_GROUP = 5  # who may write to terminals, in every distribution
 SHM_BYTES = 64 << 20
 
 # (path, major, minor): Documentation/admin-guide/devices.txt

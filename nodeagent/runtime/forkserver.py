@@ -7,6 +7,7 @@ An exit is told as {"event": "exit", ...} to every connection (an exec's only to
 
 Always: single-threaded; a container's exit status is on disk, synced, before anyone is told; nothing but the
 operations of operations.py is done on request; an exec dies with the connection that asked for it.
+Elsewhere: what a clone does until it execs (children.py), a pod's namespaces (holding.py), records (followed.py).
 After a restart it finds its containers by their records: each is followed by pidfd, and where someone else reaped it
 the kernel (6.15 and newer) still tells how it ended.
 """
@@ -28,107 +29,14 @@ from typing import Any
 if not __package__:  # started as a script under -I -S: only the standard library is on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from nodeagent.runtime import children, holding
 from nodeagent.runtime import syscalls as sc
-from nodeagent.runtime.identity import UnknownUser
-from nodeagent.runtime.operations import Failed, Scene, loopback, perform
-from nodeagent.runtime.process import become, last_capability, open_terminal, own_capabilities, take_stdio
+from nodeagent.runtime.followed import Pending, Process, oom_kills, start_time, write_record, zombie_status
+from nodeagent.runtime.operations import Failed
+from nodeagent.runtime.process import last_capability, own_capabilities
 
 MOST_PACKET = 64 << 10
-_NAMESPACES = {
-    "net": sc.CLONE_NEWNET,
-    "ipc": sc.CLONE_NEWIPC,
-    "uts": sc.CLONE_NEWUTS,
-    "pid": sc.CLONE_NEWPID,
-}
-_ALL_JOINED = sc.CLONE_NEWNS | sc.CLONE_NEWNET | sc.CLONE_NEWIPC | sc.CLONE_NEWUTS | sc.CLONE_NEWCGROUP
 _UNKNOWN_EXIT = 255
-
-# The first process of a pod's shared PID namespace has only to be there: with SIGCHLD ignored the kernel reaps for it.
-_PAUSE_CODE = {
-    "x86_64": (62, bytes.fromhex("b8220000000f05ebf7")),  # 1: pause(); jmp 1b
-    "aarch64": (183, bytes.fromhex("000080d2010080d2020080d2030080d2280980d2010000d4faffff17")),
-}
-
-
-class Process:
-    """One process that we follow. `code` and `signal` are set once it has ended."""
-
-    def __init__(self, name: str, pid: int, pidfd: int, started: int) -> None:
-        self.name = name
-        self.pid = pid
-        self.pidfd = pidfd
-        self.started = started
-        self.container = ""  # of an exec: whose; "sandbox" for the first process of a pod's PID namespace
-        self.cgroup = ""  # told back to whoever asks; nothing here depends on it
-        self.connection: socket.socket | None = None  # of an exec: who asked
-        self.oom_file = ""
-        self.oom_before = 0
-        self.procs_files: list[str] = []
-        self.kill_rest = False
-        self.held: list[int] = []
-        self.stdin_writer = -1  # open until the container shall see the end of its input
-        self.console = -1
-        self.user: list[Any] = []
-        self.warnings: list[str] = []
-        self.exit: dict[str, Any] | None = None
-
-
-class Pending:
-    """A start whose child has not reached exec yet."""
-
-    def __init__(self, process: Process, report: socket.socket, connection: socket.socket, seq: int) -> None:
-        self.process = process
-        self.report = report
-        self.connection = connection
-        self.seq = seq
-        self.executed = 0
-        self.error: dict[str, Any] | None = None
-
-
-def start_time(pid: int) -> int:
-    """When a process began, in clock ticks since boot; with its number it names it for good. 0 if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
-def zombie_status(pid: int, started: int) -> int | None:
-    """The wait status of a process that has ended and is not reaped yet (proc(5), field 52 of stat), else None."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        return int(fields[49]) if fields[0] in (b"Z", b"X") and int(fields[19]) == started else None
-    except (OSError, IndexError, ValueError):
-        return None
-
-
-def oom_kills(path: str) -> int:
-    """How many processes the kernel has killed in a cgroup for want of memory (memory.events, memory.oom_control)."""
-    try:
-        with open(path, "rb") as file:
-            for line in file:
-                if line.startswith(b"oom_kill "):
-                    return int(line.split()[1])
-    except OSError:
-        pass
-    return 0
-
-
-def write_record(path: str, value: dict[str, Any], *, durably: bool) -> None:
-    """Write a file that was not there. durably: it is on the disk, name and all, before this returns.
-
-    A start needs no more than to survive us: a machine that crashes takes its containers along. No file is ever
-    replaced: ext4 answers a rename over another file with a flush of milliseconds.
-    """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, json.dumps(value).encode())
-        if durably:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _safe_name(value: Any) -> str:
@@ -153,6 +61,7 @@ class ForkServer:
         self.processes: dict[str, Process] = {}
         self.by_pidfd: dict[int, Process] = {}
         self.pending: dict[int, Pending] = {}
+        self.stagehands: dict[int, Process] = {}  # by pidfd: for whom it works
         self.poll.register(listener.fileno(), select.EPOLLIN)
         os.makedirs(f"{state_dir}/processes", 0o700, exist_ok=True)
         self.recover()
@@ -214,6 +123,8 @@ class ForkServer:
                     self.accept()
                 elif fd in self.by_pidfd:
                     self.reap(self.by_pidfd[fd])
+                elif fd in self.stagehands:
+                    self.dismiss(self.stagehands[fd])
                 elif fd in self.pending:
                     self.hear(self.pending[fd])
                 elif fd in self.connections:
@@ -290,77 +201,14 @@ class ForkServer:
 
     def hold_sandbox(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
         """Make a sandbox's namespaces and keep each alive by a bind mount on the path that is given for it."""
-        paths: dict[str, str] = request["namespaces"]
-        scene = Scene()
-        flags = 0
-        for kind in paths:
-            flags |= _NAMESPACES[kind]
-        if flags:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            pid, pidfd = sc.clone(flags)
-            if pid == 0:
-                self.in_sandbox(request, theirs, "pid" in paths)
-            theirs.close()
-            try:
-                answer = json.loads(ours.recv(MOST_PACKET) or b'{"error": "the sandbox process died"}')
-                if "error" in answer:
-                    raise Failed("sandbox", request.get("id", ""), answer["error"], answer.get("errno", 0))
-                scene.warnings = answer["warnings"]
-                for kind, path in paths.items():
-                    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444))
-                    sc.mount(f"/proc/{pid}/ns/{kind}", path, "", sc.MS_BIND)
-            except BaseException:
-                self.unmount(list(paths.values()))
-                sc.pidfd_send_signal(pidfd, signal.SIGKILL)
-                os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-                os.close(pidfd)
-                raise
-            finally:
-                ours.close()
-            if "pid" in paths:
-                process = Process(_safe_name(request["id"]), pid, pidfd, start_time(pid))
-                process.container = "sandbox"
-                self.adopt(process)
-                self.record(process)
-            else:
-                sc.pidfd_send_signal(pidfd, signal.SIGKILL)
-                os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-                os.close(pidfd)
-        shm = request.get("shm")
-        if shm:
-            os.makedirs(shm, 0o755, exist_ok=True)
-            sc.mount(
-                "shm", shm, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC, f"mode=1777,size={request['shm_bytes']}"
-            )
-        self.send(connection, {"seq": seq, "warnings": scene.warnings})
-
-    def in_sandbox(self, request: dict[str, Any], report: socket.socket, stays: bool) -> None:
-        """The child that is first in the new namespaces. Ends by exit, or becomes the pod's pause process."""
-        try:
-            os.setsid()
-            scene = Scene()
-            if "net" in request["namespaces"]:
-                loopback(scene)
-            if request.get("sysctls") or request.get("hostname"):
-                perform([["hostname", request["hostname"]]] if request.get("hostname") else [], scene)
-                perform([["sysctl", k, v] for k, v in (request.get("sysctls") or {}).items()], scene)
-            pause = _pause_program() if stays else -1
-            report.send(json.dumps({"warnings": scene.warnings}).encode())
-            if stays:
-                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-                os.dup2(pause, 3, inheritable=False)
-                null = os.open("/dev/null", os.O_RDWR)
-                for number in (0, 1, 2):
-                    os.dup2(null, number)
-                os.chdir("/")
-                sc.close_all_from(4)
-                os.execve(3, ["pause"], {})
-            signal.pause()
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                report.send(json.dumps({"error": str(error)}).encode())
-        finally:
-            os._exit(1)
+        name = _safe_name(request["id"])
+        warnings, pid, pidfd = holding.hold(request)
+        if pidfd >= 0:
+            process = Process(name, pid, pidfd, start_time(pid))
+            process.container = "sandbox"
+            self.adopt(process)
+            self.record(process)
+        self.send(connection, {"seq": seq, "warnings": warnings})
 
     def release_sandbox(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
         """Let a sandbox's namespaces and shared memory go. What is gone already is no error."""
@@ -371,20 +219,8 @@ class ForkServer:
                     sc.pidfd_send_signal(process.pidfd, signal.SIGKILL)
                 process.connection = None
             self.drop_record(process)
-        self.unmount([*request["namespaces"].values(), *([request["shm"]] if request.get("shm") else [])])
+        holding.let_go([*request["namespaces"].values(), *([request["shm"]] if request.get("shm") else [])])
         self.send(connection, {"seq": seq})
-
-    def unmount(self, paths: list[str]) -> None:
-        for path in paths:
-            for _ in range(8):  # a path may be covered more than once after a crash between mount and record
-                try:
-                    sc.umount(path, sc.MNT_DETACH)
-                except OSError as error:
-                    if error.errno in (errno.EINVAL, errno.ENOENT):
-                        break
-                    raise
-            with contextlib.suppress(OSError):
-                os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
 
     def start(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
         """Start a container: fds are its stdin, stdout and stderr, or none for a terminal."""
@@ -444,23 +280,80 @@ class ForkServer:
         pid_namespace: int | None,
         join: int | None,
     ) -> Process:
+        """Clone a container's first process, or with join one more in a running one; hear() learns how it goes on."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if pid_namespace is not None:
-            sc.setns(pid_namespace, sc.CLONE_NEWPID)  # moves only the children to come
+        with ours, theirs:
+            stagehand = -1
+            if request.get("user") and join is None:
+                pid, pidfd, stagehand = self.launch_mapped(request, fds, theirs, flags, pid_namespace)
+            else:
+                pid, pidfd = self.clone(flags, pid_namespace)
+                if pid == 0:
+                    children.container(request, fds, theirs, join)
+            process = Process(name, pid, pidfd, start_time(pid))
+            report = ours.dup()
+        report.setblocking(False)
+        self.adopt(process)
+        if stagehand >= 0:
+            process.stagehand = stagehand
+            self.stagehands[stagehand] = process
+            self.poll.register(stagehand, select.EPOLLIN)
+        self.pending[report.fileno()] = Pending(process, report, connection, seq)
+        self.poll.register(report.fileno(), select.EPOLLIN)
+        return process
+
+    def clone(self, flags: int, pid_namespace: int | None) -> tuple[int, int]:
+        if pid_namespace is None:
+            return sc.clone(flags)
+        sc.setns(pid_namespace, sc.CLONE_NEWPID)  # moves only the children to come
+        pid = -1
         try:
             pid, pidfd = sc.clone(flags)
-            if pid == 0:
-                _child(request, fds, theirs, join)
+            return pid, pidfd
         finally:
-            if pid_namespace is not None:
+            if pid != 0:
                 sc.setns(_OWN_PID_NAMESPACE, sc.CLONE_NEWPID)
-        theirs.close()
-        ours.setblocking(False)
-        process = Process(name, pid, pidfd, start_time(pid))
-        self.adopt(process)
-        self.pending[ours.fileno()] = Pending(process, ours, connection, seq)
-        self.poll.register(ours.fileno(), select.EPOLLIN)
-        return process
+
+    def launch_mapped(
+        self, request: dict[str, Any], fds: list[int], report: socket.socket, flags: int, pid_namespace: int | None
+    ) -> tuple[int, int, int]:
+        """Clone the first process of a container in a user namespace, and who builds its mounts (children.py)."""
+        told, tell = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        hands, first = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with told, tell, hands, first:
+            usher, usher_fd = sc.clone(0)
+            if usher == 0:
+                hands.close()
+                children.usher(request, fds, report, first, tell, pid_namespace)
+            tell.close()
+            data, passed, _, _ = socket.recv_fds(told, MOST_PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+            os.waitid(os.P_PIDFD, usher_fd, os.WEXITED)
+            os.close(usher_fd)
+            answer = json.loads(data or b'{"error": "the process that makes the first one died"}')
+            if not passed:
+                raise Failed("user namespace", request["user"], answer["error"], answer.get("errno", 0))
+            pidfd = passed[0]
+            try:
+                hand, hand_fd = self.clone(flags & ~sc.CLONE_NEWPID, pidfd)
+            except OSError:
+                sc.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+                os.close(pidfd)
+                raise
+            if hand == 0:
+                first.close()
+                children.stagehand(request, report, hands)
+            return answer["pid"], pidfd, hand_fd
+
+    def dismiss(self, process: Process) -> None:
+        """Reap a process's stagehand: it has ended, or shall now."""
+        stagehand, process.stagehand = process.stagehand, -1
+        with contextlib.suppress(ProcessLookupError):
+            sc.pidfd_send_signal(stagehand, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, stagehand, os.WEXITED)
+        self.poll.unregister(stagehand)
+        del self.stagehands[stagehand]
+        os.close(stagehand)
 
     def adopt(self, process: Process) -> None:
         self.processes[process.name] = process
@@ -508,6 +401,8 @@ class ForkServer:
             answer = pending.error or {"error": f"the process of {process.name} was killed before it could exec"}
             with contextlib.suppress(ProcessLookupError):
                 sc.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+            if process.stagehand >= 0:  # the first process of a PID namespace can't end before the others
+                self.dismiss(process)
             if process.exit is None:
                 self.wait(process)
             self.drop_record(process)
@@ -713,76 +608,16 @@ _REQUESTS = {
 }
 
 
-def _child(request: dict[str, Any], fds: list[int], report: socket.socket, join: int | None) -> None:
-    """What the clone does: the operations, then exec. Returns never."""
-    scene = Scene()
-    try:
-        os.setsid()
-        if fds:
-            stdio = tuple(os.dup(fd) for fd in fds[:3])
-        else:
-            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-            stdio = (null, null, null)
-        process = request["process"]
-        if join is not None:
-            perform(request.get("setup") or (), scene)  # cgroups, while they can be seen
-            sc.setns(join, _ALL_JOINED)
-        else:
-            perform(request["setup"], scene)
-        if process.get("terminal"):
-            size = process.get("size")
-            master, slave = open_terminal(tuple(size) if size else None)
-            socket.send_fds(report, [b'{"console": true}'], [master])
-            os.close(master)
-            stdio = (slave, slave, slave)
-        take_stdio((stdio[0], stdio[1], stdio[2]))
-        os.dup2(report.fileno(), 3, inheritable=False)
-        sc.close_all_from(4)
-        quiet = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=3)
-        report.detach()
-        report = quiet
-        report.send(json.dumps({"warnings": scene.warnings}).encode())
-        resource.setrlimit(resource.RLIMIT_NOFILE, _OPEN_FILES)
-        become(process, report)
-    except (Failed, UnknownUser) as error:
-        _tell_failure(report, str(error), getattr(error, "code", 0))
-    except BaseException as error:
-        _tell_failure(report, f"{type(error).__name__}: {error}", getattr(error, "errno", 0) or 0)
-    finally:
-        os._exit(127)
-
-
-def _tell_failure(report: socket.socket, text: str, code: int) -> None:
-    with contextlib.suppress(OSError):
-        report.send(json.dumps({"error": text[:4000], "errno": code}).encode())
-
-
-def _pause_program() -> int:
-    """A memfd with an ELF program of two instructions, for the first process of a shared PID namespace."""
-    import struct
-
-    machine, code = _PAUSE_CODE[os.uname().machine]
-    base, headers = 0x40_0000, 64 + 56
-    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    header = struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, base + headers, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    size = headers + len(code)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000)
-    fd = os.memfd_create("pause", os.MFD_CLOEXEC)
-    os.write(fd, ident + header + segment + code)
-    return fd
-
-
 def _log(text: str) -> None:
     sys.stderr.write(f"forkserver: {text}\n")
 
 
 _OWN_PID_NAMESPACE = -1
-_OPEN_FILES = (1024, 4096)  # what containers get; our own soft limit is raised for the descriptors that we hold
 
 
 def main(argv: list[str]) -> int:
     """Serve until killed. Containers stay when it ends."""
-    global _OWN_PID_NAMESPACE, _OPEN_FILES
+    global _OWN_PID_NAMESPACE
     options = dict(zip(argv[0::2], argv[1::2], strict=False))
     path, state_dir = options.get("--socket"), options.get("--state-dir")
     if not path or not state_dir:
@@ -790,8 +625,9 @@ def main(argv: list[str]) -> int:
         return 2
     if options.get("--with-parent"):  # one that serves a single command, and must not stay when that is gone
         sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES[1], _OPEN_FILES[1]))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    children.remember_open_files(limits)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     _OWN_PID_NAMESPACE = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     last_capability()
     own_capabilities()

@@ -38,10 +38,11 @@ class Failed(Exception):
 
 
 class Scene:
-    """What operations of one list share: detached mounts by slot, and the warnings so far."""
+    """What operations of one list share: detached mounts by slot, a user namespace, and the warnings so far."""
 
     def __init__(self) -> None:
         self.trees: dict[str, int] = {}
+        self.user_namespace = -1
         self.warnings: list[str] = []
 
 
@@ -125,8 +126,59 @@ def leave_host(scene: Scene) -> None:
     sc.mount("", "/", "", sc.MS_REC | sc.MS_SLAVE)
 
 
-def overlay(scene: Scene, target: str, lowers: Sequence[str], upper: str, work: str) -> None:
-    """Mount the layers (topmost first) with a writable one above them.
+def open_user_namespace(scene: Scene, path: str) -> None:
+    """Take hold of the user namespace through whose map mounts are shown from now on."""
+    scene.user_namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def act_as(scene: Scene, uid: int, gid: int) -> None:
+    """Own what is made from now on as the root of a user namespace, with the rights of the machine's root."""
+    sc.set_file_ids(uid, gid)
+
+
+def _map(scene: Scene, tree: int, source: str) -> None:
+    """Show a detached mount through the map of the scene's user namespace."""
+    try:
+        sc.map_mount(tree, scene.user_namespace)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        kind = f"the filesystem of {source} (type {sc.filesystem_type(tree):#x})"
+        why = f"{kind} can't be shown to a user namespace: this kernel has no idmapped mounts for it"
+        raise Failed("map users", source, why, errno.EINVAL) from error
+
+
+def _mapped_directories(scene: Scene, target: str, lowers: Sequence[str], upper: str, work: str) -> list[int]:
+    """Layers, upper and work directory, each seen through the user namespace's map, by descriptor.
+
+    Older kernels (before 6.15) take no detached mount for a layer, so all hang in a tmpfs that the overlay covers.
+    """
+    sc.mount("tmpfs", target, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, "mode=700")
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    above, names = os.path.dirname(upper), (os.path.basename(upper), os.path.basename(work))
+    if os.path.dirname(work) != above:
+        raise Failed("overlay", work, f"does not lie beside {upper}", errno.EINVAL)
+    fds = []
+    for number, path in enumerate((*lowers, above)):
+        place = f"{target}/{number}"
+        os.mkdir(place, 0o700)
+        tree = sc.open_tree(path, recursive=False)
+        try:
+            _map(scene, tree, path)
+            at = os.open(place, flags)
+            try:
+                sc.move_mount(tree, at)
+            finally:
+                os.close(at)
+        finally:
+            os.close(tree)
+        inside = [place] if number < len(lowers) else [f"{place}/{name}" for name in names]
+        fds += [os.open(one, flags) for one in inside]
+    return fds
+
+
+def overlay(scene: Scene, target: str, lowers: Sequence[str], upper: str, work: str, mapped: bool = False) -> None:
+    """Mount the layers (topmost first) with a writable one above them; mapped: as the user namespace sees them.
 
     Each layer is named by descriptor, so neither colons in a path nor the kernel's one page of options matter.
     Volatile: a container is never started twice from one upper directory, so its unmount need not sync the disk.
@@ -134,8 +186,11 @@ def overlay(scene: Scene, target: str, lowers: Sequence[str], upper: str, work: 
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     fds = []
     try:
-        for path in (*lowers, upper, work):
-            fds.append(os.open(path, flags))
+        if mapped:
+            fds = _mapped_directories(scene, target, lowers, upper, work)
+        else:
+            for path in (*lowers, upper, work):
+                fds.append(os.open(path, flags))
         *low, up, at = (f"/proc/self/fd/{fd}" for fd in fds)
         data = f"lowerdir={':'.join(low)},upperdir={up},workdir={at}"
         try:
@@ -149,9 +204,19 @@ def overlay(scene: Scene, target: str, lowers: Sequence[str], upper: str, work: 
             os.close(fd)
 
 
-def bind_root(scene: Scene, target: str, source: str) -> None:
+def bind_root(scene: Scene, target: str, source: str, mapped: bool = False) -> None:
     """Make a plain directory the root: an image without layers has nothing to overlay."""
-    sc.mount(source, target, "", sc.MS_BIND | sc.MS_REC)
+    if not mapped:
+        sc.mount(source, target, "", sc.MS_BIND | sc.MS_REC)
+        return
+    tree = sc.open_tree(source, recursive=False)
+    at = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _map(scene, tree, source)
+        sc.move_mount(tree, at)
+    finally:
+        os.close(at)
+        os.close(tree)
 
 
 def pivot(scene: Scene, root: str) -> None:
@@ -186,11 +251,22 @@ def _target(path: str, *, directory: bool) -> int:
 
 
 def attach(
-    scene: Scene, target: str, slot: str, attributes: int = 0, recursive: bool = False, propagation: str = "private"
+    scene: Scene,
+    target: str,
+    slot: str,
+    attributes: int = 0,
+    recursive: bool = False,
+    propagation: str = "private",
+    mapped: bool = False,
 ) -> None:
-    """Put a tree from open_tree at target. attributes are MOUNT_ATTR_* flags, on all of its mounts if recursive."""
+    """Put a tree from open_tree at target. attributes are MOUNT_ATTR_* flags, on all of its mounts if recursive.
+
+    mapped: its own mount, not those below it, is shown through the scene's user namespace.
+    """
     tree = scene.trees.pop(slot)
     try:
+        if mapped:
+            _map(scene, tree, target)
         if attributes:
             sc.mount_setattr(tree, attributes, recursive=recursive)
         if propagation != "shared":  # a shared tree is a peer of its source already, or the source is not shared
@@ -234,14 +310,14 @@ def make_directory(scene: Scene, path: str, mode: int = 0o755) -> None:
     os.makedirs(path, mode, exist_ok=True)
 
 
-def node(scene: Scene, path: str, kind: str, major: int, minor: int, mode: int, uid: int = 0, gid: int = 0) -> None:
-    """Make a device node: kind is "c" or "b"."""
+def node(scene: Scene, path: str, kind: str, major: int, minor: int, mode: int, uid: int = -1, gid: int = -1) -> None:
+    """Make a device node: kind is "c" or "b". Its owner is the machine's uid and gid, or who makes it."""
     os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
     if os.path.lexists(path):
         os.unlink(path)
     os.mknod(path, mode | (stat.S_IFCHR if kind == "c" else stat.S_IFBLK), os.makedev(major, minor))
     os.chmod(path, mode)  # mknod's mode went through the umask
-    if uid or gid:
+    if (uid, gid) != (-1, -1):
         os.chown(path, uid, gid)
 
 
@@ -340,6 +416,8 @@ OPERATIONS: dict[str, Callable[..., None]] = {
         oom_score_adj,
         open_tree,
         leave_host,
+        open_user_namespace,
+        act_as,
         overlay,
         bind_root,
         pivot,

@@ -16,6 +16,7 @@ from nodeagent.runtime import defaults
 from nodeagent.runtime import syscalls as sc
 from nodeagent.runtime.cgroups.resources import DeviceRule, Limits
 from nodeagent.runtime.errors import Invalid, Unsupported
+from nodeagent.runtime.idmaps import IdMaps, mapped_mount, maps_of
 from nodeagent.runtime.seccomp.bpf import ProfileError
 from nodeagent.runtime.seccomp.profiles import default_program, localhost_program
 from sampan.cri import api_pb2 as cri
@@ -59,6 +60,8 @@ class SandboxPaths:
     resolv_conf: str
     hostname_file: str
     hostname: str
+    maps: IdMaps | None = None
+    """Of its user namespace, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,7 @@ def process_of(
         "no_new_privileges": security.no_new_privs,
         "seccomp": encoded(program),
         "terminal": config.tty,
+        "mapped": maps_of(security.namespace_options) is not None,
     }
 
 
@@ -280,15 +284,10 @@ def setup_of(
     """All operations from a fresh clone to a finished root. image_layers: of the images that mounts name."""
     security = config.linux.security_context
     mounts = _mounts(config, sandbox, security.readonly_rootfs)
-    setup: list[Operation] = [
-        ["join_cgroups", list(procs_files)],
-        ["oom_score_adj", config.linux.resources.oom_score_adj],
-        ["new_namespaces", sc.CLONE_NEWCGROUP],
-        [
-            "join_namespaces",
-            [[sandbox.namespaces[kind], flag] for kind, flag in _KINDS.items() if kind in sandbox.namespaces],
-        ],
-    ]
+    mapped = sandbox.maps is not None
+    setup = [*entering(config, sandbox, procs_files=procs_files), ["new_namespaces", sc.CLONE_NEWCGROUP]]
+    if mapped:
+        setup.append(["open_user_namespace", sandbox.namespaces["user"]])
     for index, mount in enumerate(mounts):
         if mount.HasField("image"):
             continue
@@ -298,9 +297,16 @@ def setup_of(
     elif sandbox.shm:
         setup.append(["open_tree", "shm", sandbox.shm, False])
     setup.append(["leave_host"])
-    setup.append(make_root(root))
+    if sandbox.maps is not None:
+        setup.append(["act_as", *sandbox.maps.root])
+    setup.append(make_root(root, mapped=mapped))
     setup.append(["pivot", root.target])
-    setup += kernel_mounts(privileged=security.privileged, cgroup_version=cgroup_version, cgroup_mounts=cgroup_mounts)
+    setup += kernel_mounts(
+        privileged=security.privileged,
+        cgroup_version=cgroup_version,
+        cgroup_mounts=cgroup_mounts,
+        tty_group=defaults.TTY_GROUP if sandbox.maps is None else sandbox.maps.host_gid(defaults.TTY_GROUP),
+    )
     if "ipc" not in sandbox.namespaces or sandbox.shm:
         setup.append(["attach", "/dev/shm", "shm", sc.MOUNT_ATTR_NOSUID | sc.MOUNT_ATTR_NODEV | sc.MOUNT_ATTR_NOEXEC])
     else:
@@ -311,14 +317,13 @@ def setup_of(
     for index, mount in enumerate(mounts):
         if mount.HasField("image"):
             raise Unsupported(f"mount {mount.container_path}: image volumes are not supported by this runtime yet")
-        if mount.uidMappings or mount.gidMappings:
-            raise Unsupported(f"mount {mount.container_path}: mapped users are not supported by this runtime yet")
         if mount.recursive_read_only and (not mount.readonly or mount.propagation):
             raise Invalid(f"mount {mount.container_path}: recursive_read_only needs readonly and private propagation")
         attributes = sc.MOUNT_ATTR_RDONLY if mount.readonly else 0
         where = _absolute("container_path", mount.container_path)
         propagation = _PROPAGATIONS[mount.propagation]
-        setup.append(["attach", where, f"m{index}", attributes, mount.recursive_read_only, propagation])
+        through_map = mapped_mount(mount, security.namespace_options)
+        setup.append(["attach", where, f"m{index}", attributes, mount.recursive_read_only, propagation, through_map])
     if not security.privileged:
         setup += [["read_only", path] for path in security.readonly_paths]
         setup += [["mask", path] for path in security.masked_paths]
@@ -327,24 +332,43 @@ def setup_of(
     return setup
 
 
+def entering(config: cri.ContainerConfig, sandbox: SandboxPaths, *, procs_files: Sequence[str]) -> list[Operation]:
+    """The first operations of all: into what is there already."""
+    return [
+        ["join_cgroups", list(procs_files)],
+        ["oom_score_adj", config.linux.resources.oom_score_adj],
+        [
+            "join_namespaces",
+            [[sandbox.namespaces[kind], flag] for kind, flag in _KINDS.items() if kind in sandbox.namespaces],
+        ],
+    ]
+
+
 def _mounts(config: cri.ContainerConfig, sandbox: SandboxPaths, read_only: bool) -> list[cri.Mount]:
     """The container's mounts and the sandbox's files, parents before what lies in them."""
     mounts = list(config.mounts)
+    users = config.linux.security_context.namespace_options.userns_options
     taken = {posixpath.normpath(mount.container_path) for mount in mounts}
     for path, source in (("/etc/resolv.conf", sandbox.resolv_conf), ("/etc/hostname", sandbox.hostname_file)):
         if source and path not in taken:
-            mounts.append(cri.Mount(container_path=path, host_path=source, readonly=read_only))
+            own = cri.Mount(container_path=path, host_path=source, readonly=read_only)
+            if sandbox.maps is not None:
+                own.uidMappings.extend(users.uids)
+                own.gidMappings.extend(users.gids)
+            mounts.append(own)
     return sorted(mounts, key=lambda mount: posixpath.normpath(mount.container_path).count("/"))
 
 
-def make_root(root: Root) -> Operation:
+def make_root(root: Root, *, mapped: bool = False) -> Operation:
     """The mount that the pivot goes into."""
     if root.layers:
-        return ["overlay", root.target, list(root.layers), root.upper, root.work]
-    return ["bind_root", root.target, root.upper]
+        return ["overlay", root.target, list(root.layers), root.upper, root.work, mapped]
+    return ["bind_root", root.target, root.upper, mapped]
 
 
-def kernel_mounts(*, privileged: bool, cgroup_version: str, cgroup_mounts: Sequence[str]) -> list[Operation]:
+def kernel_mounts(
+    *, privileged: bool, cgroup_version: str, cgroup_mounts: Sequence[str], tty_group: int = defaults.TTY_GROUP
+) -> list[Operation]:
     """proc, sysfs, /dev and the container's own view of its cgroups."""
     plain = ["nosuid", "nodev", "noexec"]
     view = plain if privileged else ["ro", *plain]
@@ -352,7 +376,7 @@ def kernel_mounts(*, privileged: bool, cgroup_version: str, cgroup_mounts: Seque
         ["mount", "/proc", "proc", plain],
         ["mount", "/dev", "tmpfs", ["nosuid", "strictatime"], "mode=755,size=65536k"],
         ["make_directory", "/dev/pts"],
-        ["mount", "/dev/pts", "devpts", ["nosuid", "noexec"], "newinstance,ptmxmode=0666,mode=0620,gid=5"],
+        ["mount", "/dev/pts", "devpts", ["nosuid", "noexec"], f"newinstance,ptmxmode=0666,mode=0620,gid={tty_group}"],
         ["make_directory", "/dev/mqueue"],
         ["try_mount", "/dev/mqueue", "mqueue", plain],
         ["try_mount", "/sys", "sysfs", view],
@@ -374,10 +398,8 @@ def kernel_mounts(*, privileged: bool, cgroup_version: str, cgroup_mounts: Seque
 
 
 def sandbox_namespaces(options: cri.NamespaceOption) -> tuple[str, ...]:
-    """Which namespaces a sandbox has of its own. Raises Unsupported for mapped users."""
-    if options.HasField("userns_options") and options.userns_options.mode != cri.NamespaceMode.NODE:
-        raise Unsupported("user namespaces (hostUsers: false) are not supported by this runtime yet")
-    found = []
+    """Which namespaces a sandbox has of its own. Raises Invalid for a user namespace that can't be."""
+    found = ["user"] if maps_of(options) is not None else []
     if options.network != cri.NamespaceMode.NODE:
         found += ["net", "uts"]
     if options.ipc != cri.NamespaceMode.NODE:

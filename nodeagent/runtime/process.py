@@ -22,6 +22,7 @@ from nodeagent.runtime.operations import Failed
 
 _TIOCSCTTY, _TIOCGPTPEER, _TIOCSPTLCK, _TIOCSWINSZ = 0x540E, 0x5441, 0x40045431, 0x5414
 _PTMX = os.makedev(5, 2)
+ALL_CAPABILITIES = (1 << 64) - 1
 
 
 @functools.cache
@@ -69,7 +70,8 @@ def become(process: dict[str, Any], report: socket.socket) -> None:
     """Exec what `process` describes; returns never. Raises Failed or UnknownUser.
 
     process: argv, env (list of NAME=value), cwd, identity (see identity.resolve), capabilities {bounding, effective,
-    ambient: bit masks}, no_new_privileges, seccomp (base64 of a BPF program), umask, terminal, die_with_parent.
+    ambient: bit masks}, no_new_privileges, seccomp (base64 of a BPF program), umask, terminal, die_with_parent,
+    mapped (it is in a user namespace of its own, whose root may do there whatever the machine's root may not).
     """
     who = resolve(process.get("identity") or {})
     environment = dict(entry.split("=", 1) for entry in process["env"] if "=" in entry)
@@ -93,7 +95,7 @@ def become(process: dict[str, Any], report: socket.socket) -> None:
         sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)
     elif filter_:  # needs CAP_SYS_ADMIN, which the next steps may take away
         sc.install_seccomp(filter_)
-    _change_identity(who, process["capabilities"])
+    _change_identity(who, process["capabilities"], ALL_CAPABILITIES if process.get("mapped") else own_capabilities())
     if process.get("die_with_parent"):
         sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
     _enter(cwd)
@@ -126,18 +128,31 @@ def _give_stdio(who: Identity) -> None:
                     raise
 
 
-def _change_identity(who: Identity, capabilities: dict[str, int]) -> None:
+def become_root() -> None:
+    """Be root of the user namespace that was just entered; until then one is nobody there, though with all rights."""
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def _change_identity(who: Identity, capabilities: dict[str, int], may: int) -> None:
     bounding = capabilities["bounding"]
     last = last_capability()
     for number in range(last + 1):
         if not bounding >> number & 1:
             sc.prctl(sc.PR_CAPBSET_DROP, number)
-    held = capabilities["effective"] & own_capabilities()
+    held = capabilities["effective"] & may & ((2 << last) - 1)
     ambient = capabilities.get("ambient", 0) & held
     sc.prctl(sc.PR_SET_KEEPCAPS, 1)
-    os.setgroups(list(who.groups))
-    os.setresgid(who.gid, who.gid, who.gid)
-    os.setresuid(who.uid, who.uid, who.uid)
+    try:
+        os.setgroups(list(who.groups))
+        os.setresgid(who.gid, who.gid, who.gid)
+        os.setresuid(who.uid, who.uid, who.uid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        ids = f"{who.uid}, groups {', '.join(map(str, who.groups))}"
+        raise Failed("become user", ids, "not all of these are in the pod's user namespace", errno.EINVAL) from error
     effective = held if who.uid == 0 else ambient
     permitted = held if who.uid == 0 else ambient
     sc.clear_ambient()

@@ -16,11 +16,11 @@ import shutil
 import signal
 import stat
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from nodeagent.runtime import defaults, plan
+from nodeagent.runtime import defaults, idmaps, plan
 from nodeagent.runtime import syscalls as sc
 from nodeagent.runtime.cgroups.resources import CgroupError, Cgroups
 from nodeagent.runtime.config import Config
@@ -279,8 +279,13 @@ class Runtime:
         if config.hostname:
             (sandbox.directory / "hostname").write_text(config.hostname + "\n")
             (sandbox.directory / "hostname").chmod(0o644)
+        maps = idmaps.maps_of(config.linux.security_context.namespace_options)
+        users: dict[str, object] = {}
+        if maps is not None:
+            users = {"uid_map": _lines(maps.uids), "gid_map": _lines(maps.gids), "root": maps.root}
         answer = await self.forks.call(
             "hold_sandbox",
+            **users,
             id=sandbox.id,
             namespaces=state.namespaces,
             hostname=config.hostname if "uts" in state.namespaces else "",
@@ -395,6 +400,8 @@ class Runtime:
                 f"a container {config.metadata.name} (attempt {config.metadata.attempt}) is there already"
             )
         security = config.linux.security_context
+        own, whole = security.namespace_options, sandbox.config.linux.security_context.namespace_options
+        idmaps.must_be_the_sandbox_s(own, whole)
         if security.apparmor.profile_type == cri.SecurityProfile.ProfileType.Localhost:
             raise Invalid(f"AppArmor profile {security.apparmor.localhost_ref!r}: this runtime has no AppArmor")
         self._names.add(container.key)
@@ -423,6 +430,10 @@ class Runtime:
             os.mkfifo(directory / "stderr", 0o600)
             if config.stdin:
                 os.mkfifo(directory / "stdin", 0o600)
+            maps = idmaps.maps_of(config.linux.security_context.namespace_options)
+            if maps is not None:
+                for fifo in directory.glob("std*"):  # so that its root may open /dev/stdout
+                    os.chown(fifo, *maps.root)
         replace_file(directory / "config.pb", config.SerializeToString())
         container.save()
         for warning in self.cgroups.create(state.cgroup, plan.limits_of(config.linux.resources), rules):
@@ -479,6 +490,11 @@ class Runtime:
             "oom_file": self.cgroups.oom_file(state.cgroup),
             "procs_files": self.cgroups.procs_files(state.cgroup),
         }
+        if "user" in sandbox.state.namespaces:
+            request["user"] = sandbox.state.namespaces["user"]
+            request["usher"] = plan.entering(
+                config, self.paths_of(sandbox), procs_files=self.cgroups.procs_files(state.cgroup)
+            )
         options = config.linux.security_context.namespace_options
         match options.pid:
             case cri.NamespaceMode.POD if "pid" in sandbox.state.namespaces:
@@ -503,6 +519,7 @@ class Runtime:
             str(resolv) if resolv.exists() else "",
             str(name) if name.exists() else "",
             sandbox.config.hostname,
+            idmaps.maps_of(sandbox.config.linux.security_context.namespace_options),
         )
 
     def _stdio(self, container: Container) -> list[int]:
@@ -736,6 +753,10 @@ def _by_prefix(known: dict[str, _T], id: str, what: str) -> _T:
     if len(found) != 1:
         raise NotFound(f"{what} {id!r} is not known here" if not found else f"{what} {id!r} means {len(found)} of them")
     return known[found[0]]
+
+
+def _lines(ranges: Sequence[idmaps.Range]) -> list[list[int]]:
+    return [[one.inside, one.outside, one.length] for one in ranges]
 
 
 def _log_path(directory: str, path: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 import grpc.aio
 
-from nodeagent.runtime import errors, views
+from nodeagent.runtime import errors, syscalls, views
 from nodeagent.runtime.forks import ForkError
 from nodeagent.runtime.images.errors import ImageError
 from nodeagent.runtime.runtime import Runtime
@@ -91,12 +91,12 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
         if self._runtime.network.needs_cidr and not self._runtime.pod_cidr:
             network.status, network.reason = False, "NetworkNotReady"
             network.message = "the node has no pod CIDR yet"
+        features = cri.RuntimeHandlerFeatures(
+            recursive_read_only_mounts=True, user_namespaces=syscalls.has_user_namespaces()
+        )
         response = cri.StatusResponse(
             status=cri.RuntimeStatus(conditions=[ready, network]),
-            runtime_handlers=[
-                cri.RuntimeHandler(name=name, features=cri.RuntimeHandlerFeatures(recursive_read_only_mounts=True))
-                for name in ("", "sampan")
-            ],
+            runtime_handlers=[cri.RuntimeHandler(name=name, features=features) for name in ("", "sampan")],
             features=cri.RuntimeFeatures(supplemental_groups_policy=True),
         )
         if request.verbose:

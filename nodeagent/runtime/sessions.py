@@ -17,6 +17,7 @@ from nodeagent.runtime import plan
 from nodeagent.runtime.descriptors import Reader, Writer
 from nodeagent.runtime.errors import Invalid, Precondition, RuntimeFault, TookTooLong
 from nodeagent.runtime.forks import Ended, ForkError
+from nodeagent.runtime.idmaps import maps_of
 from nodeagent.runtime.runtime import Runtime
 from nodeagent.runtime.state import Container, Sandbox
 from sampan.cri import api_pb2 as cri
@@ -114,6 +115,7 @@ class Sessions:
             ["join_cgroups", self.runtime.cgroups.procs_files(state.cgroup)],
             ["oom_score_adj", container.config.linux.resources.oom_score_adj],
         ]
+        maps = maps_of(container.config.linux.security_context.namespace_options)
         ours: list[int] = []
         theirs: list[int] = []
         name = f"exec-{secrets.token_hex(12)}"
@@ -129,8 +131,11 @@ class Sessions:
                     read, write = os.pipe2(os.O_CLOEXEC)
                     ours.append(read)
                     theirs.append(write)
+                if maps is not None:  # so that its root may open /dev/stdout
+                    for fd in theirs[-2:]:
+                        os.fchown(fd, *maps.root)
             answer, ended = await self.runtime.forks.exec(
-                name, theirs, container=container.id, setup=setup, process=process
+                name, theirs, container=container.id, setup=setup, process=process, user=maps is not None
             )
         except ForkError as error:
             for fd in ours:

@@ -34,6 +34,7 @@ CLONE_NEWIPC = 0x0800_0000
 CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWPID = 0x2000_0000
 CLONE_NEWNET = 0x4000_0000
+CLONE_PARENT = 0x8000
 _CLONE_PIDFD = 0x1000
 _SIGCHLD = 17
 
@@ -43,6 +44,7 @@ MS_RELATIME, MS_STRICTATIME = 1 << 21, 1 << 24
 MNT_DETACH = 2
 
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
+_MOUNT_ATTR_IDMAP = 0x0010_0000
 
 AT_FDCWD = -100
 _AT_EMPTY_PATH, _AT_RECURSIVE, _AT_SYMLINK_NOFOLLOW = 0x1000, 0x8000, 0x100
@@ -54,6 +56,7 @@ RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 4, 8
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 24, 38, 47
 PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 _PR_CAP_AMBIENT_RAISE, _PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 
 PROC_SUPER_MAGIC, NSFS_MAGIC, DEVPTS_SUPER_MAGIC = 0x9FA0, 0x6E73_6673, 0x1CD1
@@ -146,6 +149,33 @@ def mount_setattr(mount_fd: int, set_flags: int, *, propagation: int = 0, recurs
     attributes = ctypes.create_string_buffer(struct.pack("=QQQQ", set_flags, 0, propagation, 0), 32)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     _syscall(f"mount_setattr {set_flags:#x}", _MOUNT_SETATTR, mount_fd, b"", flags, attributes, 32)
+
+
+def map_mount(mount_fd: int, user_namespace: int) -> None:
+    """Show a detached mount's owners through the map of a user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP).
+
+    Its own mount alone, not those below it. OSError EINVAL: its filesystem can't.
+    """
+    attributes = ctypes.create_string_buffer(struct.pack("=QQQQ", _MOUNT_ATTR_IDMAP, 0, 0, user_namespace), 32)
+    _syscall("mount_setattr of an ID map", _MOUNT_SETATTR, mount_fd, b"", _AT_EMPTY_PATH, attributes, 32)
+
+
+def set_file_ids(uid: int, gid: int) -> None:
+    """Own what is made from now on as another user, keeping every capability (setfsuid(2), setfsgid(2))."""
+    prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
+    for name, call, value in (("setfsgid", _libc.setfsgid, gid), ("setfsuid", _libc.setfsuid, uid)):
+        call(ctypes.c_uint(value))
+        if ctypes.c_uint(call(ctypes.c_uint(0xFFFF_FFFF))).value != value:  # the only way to learn of a failure
+            raise OSError(22, f"{name} {value}: Invalid argument")
+
+
+def has_user_namespaces() -> bool:
+    """Whether this kernel makes user namespaces, and this machine lets it (namespaces(7), /proc/sys/user)."""
+    try:
+        with open("/proc/sys/user/max_user_namespaces", "rb") as file:
+            return int(file.read()) > 0
+    except (OSError, ValueError):
+        return False
 
 
 def openat2(at: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:

@@ -101,7 +101,7 @@ def test_the_agents_own_resolv_conf_wins() -> None:
 
 def test_an_image_without_layers_has_its_own_directory_as_root() -> None:
     operations = setup(cri.ContainerConfig(), plan.Root((), "/c/upper", "/c/work", "/c/root"))
-    assert ["bind_root", "/c/root", "/c/upper"] in operations
+    assert ["bind_root", "/c/root", "/c/upper", False] in operations
 
 
 def test_privileged_masks_nothing_and_a_read_only_root_comes_last() -> None:
@@ -128,8 +128,9 @@ def test_a_sandbox_has_the_namespaces_of_its_modes(options, expected) -> None:
 
 
 def test_what_is_not_offered_is_refused() -> None:
-    with pytest.raises(Unsupported, match="user namespaces"):
-        plan.sandbox_namespaces(cri.NamespaceOption(userns_options=cri.UserNamespace()))
+    mounts = [cri.Mount(container_path="/image", image=cri.ImageSpec(image="some"))]
+    with pytest.raises(Unsupported, match="image volumes"):
+        setup(cri.ContainerConfig(mounts=mounts))
     security = cri.LinuxContainerSecurityContext(run_as_group=cri.Int64Value(value=1))
     with pytest.raises(Invalid, match="run_as_group"):
         plan.identity_of(security, Settings())
