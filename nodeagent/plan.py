@@ -298,7 +298,7 @@ class _Running:
 
     def start(self, member: Member, sandbox_id: str) -> None:
         """Start a container, or say why it waits."""
-        newest = self.seen.newest(member.name)
+        newest = self.seen.newest(member.name, sandbox_id)  # one that ended with its sandbox did not crash
         if newest is not None and newest.exited:
             delay = delay_after(newest)
             due = newest.finished_at + delay

@@ -290,6 +290,16 @@ def test_crash_loop_delays_double_up_to_five_minutes_and_are_forgiven() -> None:
     assert world.of("a").backoff == 10
 
 
+def test_a_reboot_is_no_crash() -> None:
+    world = World(pod("a"))
+    for boot in range(4):
+        world.settle()
+        assert (world.of("a").running, world.of("a").restart_count, world.of("a").backoff) == (True, boot, 0)
+        world.now += 5
+        world.end(world.of("a").id, 255)
+        world.sandboxes = [replace(box, state=SandboxState.NOT_READY) for box in world.sandboxes]
+
+
 def test_the_message_of_a_crash_loop_is_upstreams() -> None:
     world = World(pod("a"), {"a": [1, 1]})
     assert world.settle().waiting["a"].message == "back-off 10s restarting failed container=a pod=p_ns(u)"
