@@ -26,7 +26,9 @@ from nodeagent.node import NodeKeeper
 from nodeagent.node_context import NodeContext
 from nodeagent.node_ports import host_ports, network_config
 from nodeagent.pod import PodWorker
+from nodeagent.pod_cgroups import PodCgroupError, PodCgroups
 from nodeagent.references import References
+from nodeagent.runtime.cgroups.choose import cgroups
 from nodeagent.server.app import KubeletServer, server_tls
 from nodeagent.server.rotation import keep_rotating
 from nodeagent.servers import LivingServers
@@ -200,6 +202,7 @@ class Agent:
             facts=NodeFacts((config.node_ip,), self.runtime.name),
             log_dir=config.log_dir,
             cgroup_root=config.cgroup_root,
+            cgroups=await self._pod_cgroups(),
             cluster_domain=config.cluster_domain,
             cluster_dns=tuple(config.cluster_dns),
             resolver=_resolver(config.resolv_conf),
@@ -209,6 +212,15 @@ class Agent:
             services_known=lambda: self._services.has_synced,
             node_hosts=_text(Path("/etc/hosts")),
         )
+
+    async def _pod_cgroups(self) -> PodCgroups:
+        """The node's cgroups, made; what is in the way is told, and told again by each pod that it stops."""
+        made = PodCgroups(self.config.cgroup_root, cgroups(), self.node.capacity())
+        try:
+            await made.prepare()
+        except PodCgroupError as error:
+            log.warning("the pods' cgroups are not made yet", extra=fields(error=error))
+        return made
 
     async def _runtime_answers(self) -> None:
         """Wait for the runtime's socket."""
@@ -260,6 +272,7 @@ class Agent:
     def _tend(self, worker: PodWorker) -> None:
         assert self._tasks is not None
         self.workers[worker.uid] = worker
+        self.context.cgroups.know(worker.pod)
         worker.on_observed(self._host_ports)
         self._tasks.create_task(self._tend_until_gone(worker), name=f"pod {worker.uid}")
 
@@ -277,6 +290,7 @@ class Agent:
                 worker.on_observed(self._host_ports)
                 self.workers[worker.uid] = worker
         self.workers.pop(worker.uid, None)
+        await self.context.cgroups.release(worker.uid)
         self._host_ports()
         if self.pods.get(worker.pod.metadata.namespace or "", worker.pod.metadata.name or "") is not None:
             self._done.add(worker.uid)

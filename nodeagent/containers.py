@@ -80,6 +80,7 @@ def container_config(
     mounts: Sequence[cri.Mount],
     message_file: Path | None,
     node_memory: int,
+    unified: Mapping[str, str],
     target_id: str = "",
 ) -> cri.ContainerConfig:
     """The configuration of a container. Raises ConfigError, SecurityError."""
@@ -110,7 +111,7 @@ def container_config(
         stdin_once=bool(spec.stdin_once),
         tty=bool(spec.tty),
         linux=cri.LinuxContainerConfig(
-            resources=resources.container_resources(pod, member, node_memory),
+            resources=resources.container_resources(pod, member, node_memory, unified),
             security_context=security.container_security(pod, member, image_user, target_id),
         ),
     )

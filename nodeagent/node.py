@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from nodeagent import machine
 from nodeagent.config import AgentConfig
 from nodeagent.cri import Conditions, CriError, Image, Runtime, Version
-from nodeagent.node_status import NodeSettings, node_status, status_change
+from nodeagent.node_status import NodeSettings, capacity, node_status, status_change
 from sampan.api import core_v1
 from sampan.api.coordination_v1 import Lease, LeaseSpec
 from sampan.api.meta_v1 import ObjectMeta, OwnerReference
@@ -85,6 +85,10 @@ class NodeKeeper:
                 self.poke()
         elif self._node is None or version_of(node) >= version_of(self._node):
             self._node = node
+
+    def capacity(self) -> dict[str, str]:
+        """What the Node has, as it is reported."""
+        return capacity(self.settings, self.system, machine.load(self._config.state_dir))
 
     def poke(self) -> None:
         """Something changed: look at the status now."""

@@ -10,6 +10,7 @@ from nodeagent.cri import Runtime
 from nodeagent.downward import Here
 from nodeagent.images import Images
 from nodeagent.names import Resolver
+from nodeagent.pod_cgroups import PodCgroups
 from nodeagent.references import References
 from nodeagent.restart import Kind, Member
 from nodeagent.status import NodeFacts
@@ -39,6 +40,7 @@ class NodeContext:
     facts: NodeFacts
     log_dir: Path
     cgroup_root: str
+    cgroups: PodCgroups
     cluster_domain: str
     cluster_dns: tuple[str, ...]
     resolver: Resolver

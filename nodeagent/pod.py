@@ -348,6 +348,7 @@ class PodWorker:
                 remove_logs(self._log_directory, step.log_path)
             case StopSandbox():
                 await node.runtime.stop_sandbox(step.id)
+                await node.cgroups.release(self.uid)
             case RemoveSandbox():
                 await node.runtime.stop_sandbox(step.id)
                 await node.runtime.remove_sandbox(step.id)

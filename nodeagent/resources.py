@@ -2,6 +2,7 @@
 
 Source: the Kubernetes documentation, "Pod Quality of Service Classes", "Node-pressure Eviction" (oom_score_adj);
 cpu.shares and cpu.cfs_quota_us of cgroup v1, which CRI speaks for v2 too.
+Elsewhere: who writes the pods' cgroups and those above (pod_cgroups.py), and the containers' (the runtime).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MOST_SHARES = 262_144
 GUARANTEED_OOM = -997
 BEST_EFFORT_OOM = 1000
 LEAST_BURSTABLE_OOM = 3
+HUGEPAGES = "hugepages-"
 
 
 class QosClass(StrEnum):
@@ -57,11 +59,17 @@ def qos_class(pod: core_v1.Pod) -> QosClass:
     return QosClass.GUARANTEED if guaranteed and wanted else QosClass.BURSTABLE
 
 
-def cgroup_parent(root: str, pod: core_v1.Pod) -> str:
-    """The pod's cgroup in the cgroupfs driver's form: `/<root>/kubepods/burstable/pod<uid>`."""
+def class_cgroup(root: str, qos: QosClass) -> str:
+    """The cgroup of a class of pods in the cgroupfs driver's form: `/<root>/kubepods/burstable`; Guaranteed pods
+    lie in `kubepods` itself."""
     base = "/" + root.strip("/") if root.strip("/") else ""
     tier = {QosClass.GUARANTEED: "", QosClass.BURSTABLE: "/burstable", QosClass.BEST_EFFORT: "/besteffort"}
-    return f"{base}/kubepods{tier[qos_class(pod)]}/pod{pod.metadata.uid}"
+    return f"{base}/kubepods{tier[qos]}"
+
+
+def cgroup_parent(root: str, pod: core_v1.Pod) -> str:
+    """The pod's cgroup: `/<root>/kubepods/burstable/pod<uid>`."""
+    return f"{class_cgroup(root, qos_class(pod))}/pod{pod.metadata.uid}"
 
 
 def shares(milli_cpu: int) -> int:
@@ -113,8 +121,10 @@ def milli(text: str | None) -> int:
     return quantity.milli(text) if text else 0
 
 
-def container_resources(pod: core_v1.Pod, member: Member, node_memory: int) -> cri.LinuxContainerResources:
-    """What a container's cgroup and process get."""
+def container_resources(
+    pod: core_v1.Pod, member: Member, node_memory: int, unified: Mapping[str, str] | None = None
+) -> cri.LinuxContainerResources:
+    """What a container's cgroup and process get. `unified` is what every container gets on cgroup v2."""
     cpu_limit = milli(limit_of(member, "cpu"))
     memory_limit = amount(limit_of(member, "memory"))
     made = cri.LinuxContainerResources(
@@ -123,17 +133,18 @@ def container_resources(pod: core_v1.Pod, member: Member, node_memory: int) -> c
         cpu_shares=shares(milli(request_of(member, "cpu"))),
         memory_limit_in_bytes=memory_limit,
         oom_score_adj=oom_score(pod, member, node_memory),
+        unified=unified or {},
     )
     limits = member.spec.resources.limits if member.spec.resources is not None else {}
     for name, text in limits.items():
-        if name.startswith("hugepages-"):
-            made.hugepage_limits.append(cri.HugepageLimit(page_size=_page_size(name), limit=quantity.value(text)))
+        if name.startswith(HUGEPAGES):
+            made.hugepage_limits.append(cri.HugepageLimit(page_size=page_size(name), limit=quantity.value(text)))
     return made
 
 
-def _page_size(name: str) -> str:
+def page_size(name: str) -> str:
     """`hugepages-2Mi` -> `2MB`, as the kernel's cgroup files are named."""
-    size = quantity.value(name.removeprefix("hugepages-"))
+    size = quantity.value(name.removeprefix(HUGEPAGES))
     for factor, unit in ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")):
         if size % factor == 0:
             return f"{size // factor}{unit}"

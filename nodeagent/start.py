@@ -53,13 +53,14 @@ def sandbox_of(node: NodeContext, pod: core_v1.Pod, attempt: int) -> cri.PodSand
 
 
 async def start_sandbox(node: NodeContext, pod: core_v1.Pod, step: CreateSandbox) -> None:
-    """Stop the old sandboxes, make a new one. Raises CriError, SecurityError, OSError."""
+    """Stop the old sandboxes, make a new one. Raises CriError, SecurityError, PodCgroupError, OSError."""
     for old in step.stop:
         await node.runtime.stop_sandbox(old)
     if pod.spec.runtime_class_name:
         raise SecurityError(f"runtimeClassName {pod.spec.runtime_class_name!r} is not supported by this node")
     config = sandbox_of(node, pod, step.attempt)
     Path(config.log_directory).mkdir(parents=True, exist_ok=True, mode=0o755)
+    await node.cgroups.hold(pod)
     await node.runtime.run_sandbox(config, "")
 
 
@@ -107,6 +108,7 @@ async def start_container(
             mounts=mounts,
             message_file=node.volumes.message_file(pod.metadata.uid or "", member.name, step.restart_count),
             node_memory=node.node_memory,
+            unified=node.cgroups.unified,
             target_id=_target(member, seen),
         )
     except (ConfigError, SecurityError, VolumeError, OSError) as error:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from nodeagent.runtime.cgroups.resources import Usage
+from nodeagent.runtime.cgroups.resources import Pressure, Stall, Usage
 from nodeagent.runtime.runtime import Runtime
 from nodeagent.runtime.state import Container, Sandbox
 from sampan.cri import api_pb2 as cri
@@ -61,6 +61,7 @@ class Stats:
                 inodes_used=_u64(seen.layer_inodes),
             ),
             swap=cri.SwapUsage(timestamp=now, swap_usage_bytes=_u64(usage.swap_usage)),
+            io=_io(usage, now),
         )
 
     async def sandbox(self, sandbox: Sandbox) -> cri.PodSandboxStats:
@@ -73,6 +74,7 @@ class Stats:
             cpu=_cpu(self._seen.setdefault(sandbox.id, _Seen()), usage, now),
             memory=memory_view(usage, now),
             process=cri.ProcessUsage(timestamp=now, process_count=_u64(usage.pids)),
+            io=_io(usage, now),
             containers=[await self.container(container) for container in containers],
         )
         if containers and "net" in sandbox.state.namespaces:
@@ -96,7 +98,21 @@ def _cpu(seen: _Seen, usage: Usage, now: int) -> cri.CpuUsage:
     view = cri.CpuUsage(timestamp=now, usage_core_nano_seconds=_u64(usage.cpu_nanoseconds))
     if seen.nano_cores is not None:
         view.usage_nano_cores.value = max(0, seen.nano_cores)
+    if "cpu" in usage.pressure:
+        view.psi.CopyFrom(_psi(usage.pressure["cpu"]))
     return view
+
+
+def _psi(pressure: Pressure) -> cri.PsiStats:
+    return cri.PsiStats(Some=_stall(pressure.some), Full=_stall(pressure.full))
+
+
+def _stall(stall: Stall) -> cri.PsiData:
+    return cri.PsiData(Total=stall.total, Avg10=stall.avg10, Avg60=stall.avg60, Avg300=stall.avg300)
+
+
+def _io(usage: Usage, now: int) -> cri.IoUsage | None:
+    return cri.IoUsage(timestamp=now, psi=_psi(usage.pressure["io"])) if "io" in usage.pressure else None
 
 
 def memory_view(usage: Usage, now: int) -> cri.MemoryUsage:
@@ -111,6 +127,8 @@ def memory_view(usage: Usage, now: int) -> cri.MemoryUsage:
     )
     if usage.memory_limit:
         view.available_bytes.value = max(0, usage.memory_limit - usage.memory_working_set)
+    if "memory" in usage.pressure:
+        view.psi.CopyFrom(_psi(usage.pressure["memory"]))
     return view
 
 

@@ -6,7 +6,7 @@ import posixpath
 import signal
 from collections.abc import Iterator
 
-from nodeagent.runtime.cgroups.resources import CgroupError
+from nodeagent.runtime.cgroups.resources import CgroupError, Pressure, Stall
 
 
 def below(mount: str, path: str) -> str:
@@ -50,6 +50,21 @@ def table(directory: str, name: str) -> dict[str, int]:
     """A file of `key number` lines."""
     pairs = (line.split() for line in read(directory, name).splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def pressure(directory: str, name: str) -> Pressure | None:
+    """A pressure file, None where the kernel keeps none (no PSI, or it is off at boot)."""
+    lines: dict[str, Stall] = {}
+    for line in read(directory, name).splitlines():
+        kind, *pairs = line.split()
+        try:
+            value = dict(pair.split("=", 1) for pair in pairs)
+            lines[kind] = Stall(
+                float(value["avg10"]), float(value["avg60"]), float(value["avg300"]), int(value["total"])
+            )
+        except (KeyError, ValueError):
+            continue
+    return Pressure(lines["some"], lines.get("full", Stall())) if "some" in lines else None
 
 
 def pids(directory: str) -> list[int]:

@@ -36,8 +36,29 @@ class DeviceRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Stall:
+    """A line of a pressure file: the share of time lost, in percent over the last seconds, and microseconds in all."""
+
+    avg10: float = 0.0
+    avg60: float = 0.0
+    avg300: float = 0.0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """Time in which some, or all, of a cgroup's tasks waited for a resource (the kernel's accounting/psi.rst)."""
+
+    some: Stall
+    full: Stall
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """Use so far. Bytes, but for what says otherwise; memory_limit is 0 if there is none."""
+    """Use so far. Bytes, but for what says otherwise; memory_limit is 0 if there is none.
+
+    pressure is by resource ("cpu", "memory", "io"); what the kernel does not account is not in it.
+    """
 
     cpu_nanoseconds: int = 0
     memory_usage: int = 0
@@ -48,6 +69,7 @@ class Usage:
     major_page_faults: int = 0
     swap_usage: int = 0
     pids: int = 0
+    pressure: Mapping[str, Pressure] = field(default_factory=dict)
 
 
 class CgroupError(Exception):
@@ -64,6 +86,9 @@ class Cgroups(Protocol):
 
     def update(self, path: str, limits: Limits) -> None:
         """Set those limits that are given. Raises CgroupError."""
+
+    def has(self, path: str, name: str) -> bool:
+        """Whether a cgroup has a setting of cgroup v2's, such as `memory.swap.max`; never on v1."""
 
     def procs_files(self, path: str) -> list[str]:
         """The cgroup.procs files that a process writes itself into."""

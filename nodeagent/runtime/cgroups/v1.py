@@ -92,6 +92,9 @@ class CgroupsV1:
             used = files.number(directory, "memory.usage_in_bytes")
             raise CgroupError(f"{error} ({used} bytes are in use)") from error
 
+    def has(self, path: str, name: str) -> bool:
+        return False
+
     def procs_files(self, path: str) -> list[str]:
         return [f"{files.below(mount, path)}/cgroup.procs" for mount in self._roots]
 

@@ -1,5 +1,6 @@
 """cgroup v2: one hierarchy, controllers enabled downwards. Source: Documentation/admin-guide/cgroup-v2.rst."""
 
+import math
 import os
 
 from nodeagent.runtime.cgroups import devices as device_program
@@ -11,8 +12,12 @@ _SAFE_UNIFIED = ("memory.", "cpu.", "cpuset.", "io.", "pids.", "hugetlb.", "misc
 
 
 def weight_of(shares: int) -> int:
-    """v2's cpu.weight (1 to 10000) for v1's cpu.shares (2 to 262144), as KEP-2254 maps them."""
-    return 1 + ((min(max(shares, 2), 262144) - 2) * 9999) // 262142
+    """v2's cpu.weight (1 to 10000) for v1's cpu.shares (2 to 262144): a CPU's 1024 shares are the default weight 100.
+
+    Source: KEP-2254's curve through (2, 1), (1024, 100) and (262144, 10000), which runc has since 1.3.2.
+    """
+    doublings = math.log2(min(max(shares, 2), 262144))
+    return math.ceil(10 ** ((doublings**2 + 125 * doublings) / 612 - 7 / 34))
 
 
 class CgroupsV2:
@@ -85,6 +90,9 @@ class CgroupsV2:
             )
         files.write(directory, name, value)
 
+    def has(self, path: str, name: str) -> bool:
+        return os.path.exists(f"{files.below(self._mount, path)}/{name}")
+
     def procs_files(self, path: str) -> list[str]:
         return [f"{files.below(self._mount, path)}/cgroup.procs"]
 
@@ -108,6 +116,11 @@ class CgroupsV2:
             major_page_faults=stat.get("pgmajfault", 0),
             swap_usage=files.number(directory, "memory.swap.current"),
             pids=files.number(directory, "pids.current"),
+            pressure={
+                resource: found
+                for resource in ("cpu", "memory", "io")
+                if (found := files.pressure(directory, f"{resource}.pressure")) is not None
+            },
         )
 
     def kill(self, path: str) -> None:

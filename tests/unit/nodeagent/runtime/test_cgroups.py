@@ -36,7 +36,8 @@ def test_a_path_that_is_not_below_its_mount_is_refused(path: str) -> None:
 
 
 def test_shares_become_weights_as_kep_2254_says() -> None:
-    assert [weight_of(shares) for shares in (0, 2, 1024, 262144, 10**9)] == [1, 1, 39, 10000, 10000]
+    assert [weight_of(shares) for shares in (0, 2, 1024, 262144, 10**9)] == [1, 1, 100, 10000, 10000]
+    assert [weight_of(shares) for shares in (102, 256, 512, 4096)] == [17, 35, 59, 303]
 
 
 def run(program: bytes, kind: int, access: int, major: int, minor: int) -> int:
