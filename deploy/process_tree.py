@@ -31,6 +31,7 @@ MOST_BACKOFF = 10.0
 STEADY_SECONDS = 10.0
 """A child that ran so long starts again at once."""
 STOP_SECONDS = 8.0
+ORPHAN_SECONDS = 5.0
 REQUEST_BYTES = 1 << 20
 
 
@@ -80,6 +81,7 @@ class ProcessTree:
         self._selector = selectors.DefaultSelector()
         self._ending = self._ending_all = False
         self._held = False
+        self._orphans_until: float | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -164,6 +166,8 @@ class ProcessTree:
                     child.restarts += 1
                     self._spawn(child)
             waits = [child.restart_at - now for child in due if child.restart_at is not None]
+            if self._orphans_until is not None:
+                waits.append(self._orphans_until - now)
             for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
                 if key.fd in self._selector.get_map():  # one callback may undo another's watch
                     key.data()
@@ -260,17 +264,34 @@ class ProcessTree:
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._ended(child, "adopted, unknown"))
 
     def _reap(self) -> None:
-        by_pid = {child.pid: child for child in self._children.values() if child.pid}
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if (child := by_pid.get(pid)) is not None:
-                code = os.waitstatus_to_exitcode(status)
-                self._ended(child, f"signal {-code}" if code < 0 else f"exit code {code}")
+        """Take the exit statuses of children at once, and those of orphans some seconds later, in one go.
+
+        A container is an orphan once its fork server was killed. Its end is for the next fork server to read, which
+        kernels before 6.15 show only until somebody reaps it.
+        """
+        for child in [one for one in self._children.values() if one.pid]:
+            with contextlib.suppress(ChildProcessError):
+                pid, status = os.waitpid(child.pid, os.WNOHANG)
+                if pid:
+                    code = os.waitstatus_to_exitcode(status)
+                    self._ended(child, f"signal {-code}" if code < 0 else f"exit code {code}")
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            found = None
+        now = time.monotonic()
+        if found is None:
+            self._orphans_until = None
+        elif self._orphans_until is None:
+            self._orphans_until = now + ORPHAN_SECONDS
+        elif now >= self._orphans_until:
+            self._orphans_until = None
+            with contextlib.suppress(ChildProcessError):
+                while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
+                    by_pid = {child.pid: child for child in self._children.values() if child.pid}
+                    if (one := by_pid.get(reaped[0])) is not None:  # it has died since we asked for it
+                        code = os.waitstatus_to_exitcode(reaped[1])
+                        self._ended(one, f"signal {-code}" if code < 0 else f"exit code {code}")
 
     def _ended(self, child: _Child, how: str) -> None:
         if child.pidfd >= 0:
