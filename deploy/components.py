@@ -91,6 +91,7 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
         dns_domain=network.domain,
         network_mode=network.mode,
         lease_seconds=timing.node_lease_seconds,
+        pod_pids_limit=cluster.spec.pod_pids_limit,
     )
     node_config.write(facts, agreed, own.config)
 

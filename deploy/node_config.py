@@ -24,6 +24,7 @@ class ClusterFacts:
     dns_domain: str = "cluster.local"
     network_mode: str = "vxlan"
     lease_seconds: int = 40
+    pod_pids_limit: int = -1
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ClusterFacts:
@@ -35,6 +36,7 @@ class ClusterFacts:
             dns_domain=str(value.get("dnsDomain") or cls.dns_domain),
             network_mode=str(value.get("networkMode") or cls.network_mode),
             lease_seconds=int(value.get("nodeLeaseSeconds") or cls.lease_seconds),
+            pod_pids_limit=int(value.get("podPidsLimit") or cls.pod_pids_limit),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -134,6 +136,7 @@ def agent_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
             "reserved_addresses": list(node.reserved_addresses),
         },
         "lease_seconds": cluster.lease_seconds,
+        "pod_pids_limit": cluster.pod_pids_limit,
         "register_with_labels": dict(node.labels),
         "register_with_taints": [dict(taint) for taint in node.taints],
         "log_level": node.log_level,

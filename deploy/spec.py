@@ -142,6 +142,7 @@ class ClusterSpec(_Described):
     api_port: int = field(0, doc="The API's port on the machine's loopback; 0 takes a free one and keeps it.")
     network: Network = field(default_factory=lambda: Network(), doc="Address ranges.")
     timing: Timing = field(default_factory=lambda: Timing(), doc="Failure detection.")
+    pod_pids_limit: int = field(-1, doc="The most processes and threads that a pod may have; -1 is no limit.")
     log_level: Literal["debug", "info", "warning", "error"] = field("info", doc="How much components log.")
 
     @model_validator(mode="after")
@@ -151,6 +152,8 @@ class ClusterSpec(_Described):
             raise ValueError("two nodes have the same name")
         if len(names) > MOST_NODES:
             raise ValueError(f"{len(names)} nodes; a local cluster has at most {MOST_NODES}")
+        if self.pod_pids_limit < 1 and self.pod_pids_limit != -1:
+            raise ValueError(f"podPidsLimit {self.pod_pids_limit} is neither -1 nor at least 1")
         if not 0 <= self.api_port <= 65535:
             raise ValueError(f"apiPort {self.api_port} is not a port")
         return self

@@ -215,7 +215,7 @@ class Agent:
 
     async def _pod_cgroups(self) -> PodCgroups:
         """The node's cgroups, made; what is in the way is told, and told again by each pod that it stops."""
-        made = PodCgroups(self.config.cgroup_root, cgroups(), self.node.capacity())
+        made = PodCgroups(self.config.cgroup_root, cgroups(), self.node.capacity(), pids=self.config.pod_pids_limit)
         try:
             await made.prepare()
         except PodCgroupError as error:

@@ -62,6 +62,8 @@ class AgentConfig(_Section):
     register_with_taints: list[TaintConfig] = Field(default_factory=list)
     register_with_labels: dict[str, str] = Field(default_factory=dict)
     max_pods: int = 110
+    pod_pids_limit: int = -1
+    """The most processes and threads that a pod may have; -1 is no limit (the kubelet's podPidsLimit)."""
     fake_capacity: dict[str, str] = Field(default_factory=dict)
     """Amounts that are reported instead of the machine's, for machines that hold several nodes, and for tests."""
     provider_id: str = ""

@@ -40,7 +40,7 @@ def limits_of_node(capacity: Mapping[str, str]) -> Limits:
     )
 
 
-def limits_of_pod(pod: core_v1.Pod) -> Limits:
+def limits_of_pod(pod: core_v1.Pod, pids: int) -> Limits:
     """What a pod's containers together may use. Pure."""
     wanted = resources.pod_resources(pod)
     hugepages: dict[str, int] = {}
@@ -54,17 +54,19 @@ def limits_of_pod(pod: core_v1.Pod) -> Limits:
         cpu_quota=wanted.cpu_quota,
         cpu_period=wanted.cpu_period if wanted.cpu_quota else 0,
         memory_bytes=wanted.memory_limit_in_bytes,
+        pids=pids,
         hugepages=hugepages,
     )
 
 
 class PodCgroups:
-    """One node's. `capacity` is what the Node says it has."""
+    """One node's. `capacity` is what the Node says it has, `pids` the most processes of a pod (-1: no limit)."""
 
-    def __init__(self, root: str, cgroups: Cgroups, capacity: Mapping[str, str]) -> None:
+    def __init__(self, root: str, cgroups: Cgroups, capacity: Mapping[str, str], *, pids: int = -1) -> None:
         self._root = root
         self._cgroups = cgroups
         self._capacity = capacity
+        self._pids = pids
         self._lock = asyncio.Lock()
         self._asked: dict[str, int] = {}
         """What each Burstable pod asks for, in thousandths of a CPU."""
@@ -115,7 +117,7 @@ class PodCgroups:
         if not self._prepared:
             self._prepare()
         self._divide()
-        self._cgroups.create(resources.cgroup_parent(self._root, pod), limits_of_pod(pod))
+        self._cgroups.create(resources.cgroup_parent(self._root, pod), limits_of_pod(pod, self._pids))
 
     def _release(self, uid: str) -> None:
         for qos in QosClass:  # an orphan's class is not known

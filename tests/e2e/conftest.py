@@ -11,6 +11,17 @@ import pytest
 
 from clusters import LocalCluster
 
+pytest.register_assert_rewrite("resource_rules")
+
+DESCRIPTION = """
+apiVersion: sampan.dev/v1alpha1
+kind: Cluster
+metadata: {name: e2e}
+spec:
+  podPidsLimit: 400
+  nodes: [{name: n1}, {name: n2}, {name: n3}]
+"""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here drives whole clusters."""
@@ -29,7 +40,7 @@ def cluster() -> Iterator[LocalCluster]:
     if running := os.environ.get("SAMPAN_TEST_CLUSTER"):
         yield LocalCluster.running(running)
         return
-    with LocalCluster.started(nodes=3) as started:
+    with LocalCluster.started(description=DESCRIPTION) as started:
         started.build_webapp("v1", "v2")
         started.build_busybox()
         yield started
