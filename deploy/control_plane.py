@@ -52,6 +52,7 @@ class ControlPlane:
     log_level: str
     network_mode: str = ClusterFacts.network_mode
     node_lease_seconds: int = ClusterFacts.lease_seconds
+    pod_pids_limit: int = ClusterFacts.pod_pids_limit
 
     @property
     def facts(self) -> ClusterFacts:
@@ -63,6 +64,7 @@ class ControlPlane:
             dns_domain=self.domain,
             network_mode=self.network_mode,
             lease_seconds=self.node_lease_seconds,
+            pod_pids_limit=self.pod_pids_limit,
         )
 
 
@@ -85,6 +87,7 @@ def of_cluster(cluster: Cluster, places: Places) -> ControlPlane:
         log_level=cluster.spec.log_level,
         network_mode=network.mode,
         node_lease_seconds=cluster.spec.timing.node_lease_seconds,
+        pod_pids_limit=cluster.spec.pod_pids_limit,
     )
 
 

@@ -48,6 +48,7 @@ class ClusterFacts:
             "dnsDomain": self.dns_domain,
             "networkMode": self.network_mode,
             "nodeLeaseSeconds": self.lease_seconds,
+            "podPidsLimit": self.pod_pids_limit,
         }
 
 
