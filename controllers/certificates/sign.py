@@ -64,9 +64,11 @@ class Authority:
             .not_valid_before(now - BACKDATED)
             .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(key_usage(usages), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        basic = key_usage(usages)
+        if basic is not None:
+            builder = builder.add_extension(basic, critical=True)
         extended = [EXTENDED[one] for one in usages if one in EXTENDED]
         if extended:
             builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
@@ -76,8 +78,10 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def key_usage(usages: Sequence[str]) -> x509.KeyUsage:
-    """The basic usages among those asked for."""
+def key_usage(usages: Sequence[str]) -> x509.KeyUsage | None:
+    """The basic usages among those asked for; none at all is no extension, which must not be empty (RFC 5280)."""
+    if not {"digital signature", "key encipherment"} & set(usages):
+        return None
     return x509.KeyUsage(
         digital_signature="digital signature" in usages,
         content_commitment=False,

@@ -1,6 +1,7 @@
-"""Deletes bootstrap tokens that have expired.
+"""Deletes bootstrap tokens some time after they have expired.
 
-Source: "Authenticating with Bootstrap Tokens" (the token cleaner).
+An expired token is of no use, but while it is there, whoever still has it is told that it expired, and when.
+Source: "Authenticating with Bootstrap Tokens" (the token cleaner, which waits for nothing).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sampan.api.core_v1 import Secret
 from sampan.loop import Controller
 from sampan.world import World
 
+REMEMBERED_SECONDS = 3600.0
 LONGEST_SECONDS = 7 * 24 * 3600.0
 
 
@@ -41,7 +43,7 @@ def reconcile(secret: Secret, world: World) -> Iterator[Action]:
     ends = expiration(secret)
     if secret.type != TOKEN_TYPE or secret.metadata.namespace != SYSTEM or ends is None:
         return
-    left = (ends - world.now).total_seconds()
+    left = (ends - world.now).total_seconds() + REMEMBERED_SECONDS
     if left <= 0:
         yield Delete(TOKENS, secret)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import ssl
@@ -19,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from sampan.certs import Pair
-from sampan.signing_requests import CLIENT_SIGNER, SigningRequest, node_request
+from sampan.signing_requests import CLIENT_SIGNER, SERVING_SIGNER, SigningRequest, node_request, signing_request
 from servers import ROOT, Servers
 
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -27,7 +28,7 @@ SECRETS = "/api/v1/namespaces/kube-system/secrets"
 CLIENT_USAGES = ["digital signature", "client auth"]
 SERVING_USAGES = ["digital signature", "server auth"]
 numbers = count(1)
-YEAR = 365 * 24 * 3600
+MERGE = "application/merge-patch+json"
 
 
 class Controllers:
@@ -141,14 +142,18 @@ async def admin(servers: Servers) -> AsyncIterator[Caller]:
         yield one
 
 
+def stamp(seconds: float) -> str:
+    """A time from now, as a token's expiration has it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 async def new_token(admin: Caller, **keys: str) -> str:
     """A bootstrap token that lasts an hour, unless told otherwise."""
     identity, secret = f"abc{next(numbers):03d}", "0123456789abcdef"
-    ends = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     data = {
         "token-id": identity,
         "token-secret": secret,
-        "expiration": ends,
+        "expiration": stamp(3600),
         "usage-bootstrap-authentication": "true",
     } | {key.replace("_", "-"): value for key, value in keys.items()}
     body = {
@@ -214,3 +219,232 @@ async def test_what_a_machine_must_know_is_there_for_a_token(servers: Servers, a
         assert cluster["server"] == servers.url
         assert base64.b64decode(cluster["certificate-authority-data"]) == servers.ca.read_bytes()
         assert (await machine.ask("GET", "/api/v1/namespaces/kube-system/configmaps/other"))[0] == 403
+
+
+async def refusal(machine: Caller, made: SigningRequest, **options: Any) -> tuple[str, str]:
+    """Reason and sentence of a denial."""
+    denied = await machine.until(await machine.request(made, **options), "Denied", "certificate")
+    assert "certificate" not in denied, "it was signed"
+    return denied["reason"], denied["message"]
+
+
+async def test_a_taken_name_is_refused(servers: Servers, admin: Caller) -> None:
+    await joined(servers, admin, "taken")
+    async with caller(servers, token=await new_token(admin)) as machine:
+        reason, says = await refusal(machine, node_request("taken"))
+    assert reason == "NodeNameTaken"
+    assert says.startswith("the cluster has a node taken already; choose another --node-name, or if that node is gone")
+
+
+async def test_of_two_machines_that_want_one_name_the_first_gets_it(servers: Servers, admin: Caller) -> None:
+    async with caller(servers, token=await new_token(admin)) as machine:
+        first = node_request("contested")
+        await machine.certificate(await machine.request(first))
+        reason, says = await refusal(machine, node_request("contested"))
+        assert reason == "NodeNameTaken"
+        assert "another machine was given the name contested and has not come up yet" in says
+        await machine.certificate(await machine.request(first))  # the first one itself may ask again
+
+
+async def test_the_name_of_a_deleted_node_is_free_at_once(servers: Servers, admin: Caller) -> None:
+    await joined(servers, admin, "leaver")
+    assert (await admin.ask("DELETE", "/api/v1/nodes/leaver"))[0] == 200
+    await gone(admin, "leaver")
+    await joined(servers, admin, "leaver")
+
+
+async def gone(admin: Caller, node: str) -> None:
+    """Wait until the requests of a node are deleted."""
+    async with asyncio.timeout(20):
+        while True:
+            _, found = await admin.ask("GET", REQUESTS)
+            if not any(f"system:node:{node}" in subject_of(one["spec"]["request"]) for one in found["items"]):
+                return
+            await asyncio.sleep(0.1)
+
+
+def subject_of(request: str) -> str:
+    return x509.load_pem_x509_csr(base64.b64decode(request)).subject.rfc4514_string()
+
+
+async def test_a_bound_token_joins_as_its_node_only(servers: Servers, admin: Caller) -> None:
+    async with caller(servers, token=await new_token(admin, node_name="mine")) as machine:
+        reason, says = await refusal(machine, node_request("yours"))
+        assert reason == "TokenBoundToAnotherNode"
+        assert "is for node mine only and cannot be used to join as yours; join with --node-name mine" in says
+        await machine.certificate(await machine.request(node_request("mine")))
+
+
+@pytest.mark.parametrize(
+    ("made", "options", "reason", "says"),
+    [
+        (signing_request("kubernetes-admin", ("system:masters",)), {}, "NotANodeIdentity", "which is no node"),
+        (signing_request("system:node:x", ("system:nodes", "system:masters")), {}, "NotANodeIdentity", "no node"),
+        (signing_request("system:node:", ("system:nodes",)), {}, "NotANodeIdentity", "no node"),
+        (signing_request("system:node:A b", ("system:nodes",)), {}, "NotANodeIdentity", "no node"),
+        (signing_request("system:node:x", ()), {}, "NotANodeIdentity", "no node"),
+        (node_request("x", ("other.example",)), {}, "NotANodeIdentity", "has no alternative names"),
+        (node_request("x"), {"usages": ["client auth"]}, "UsagesNotAllowed", "'digital signature' is missing"),
+        (
+            node_request("x"),
+            {"usages": [*CLIENT_USAGES, "server auth"]},
+            "UsagesNotAllowed",
+            "the usage 'server auth' is not for this signer",
+        ),
+        (
+            node_request("x", ("x",)),
+            {"signer": SERVING_SIGNER, "usages": SERVING_USAGES},
+            "NotANodeIdentity",
+            "only a node itself may ask for its serving certificate",
+        ),
+        (
+            signing_request("bob"),
+            {"signer": "kubernetes.io/kube-apiserver-client", "usages": ["client auth"]},
+            "SignerNotAllowed",
+            "a bootstrap token may only ask kubernetes.io/kube-apiserver-client-kubelet",
+        ),
+    ],
+)
+async def test_a_token_gets_nothing_but_a_nodes_identity(
+    servers: Servers, admin: Caller, made: SigningRequest, options: dict[str, Any], reason: str, says: str
+) -> None:
+    async with caller(servers, token=await new_token(admin)) as machine:
+        found, sentence = await refusal(machine, made, **options)
+    assert found == reason
+    assert says in sentence
+
+
+async def test_a_nodes_certificate_renews_itself_and_nobody_else(servers: Servers, admin: Caller) -> None:
+    pair = await joined(servers, admin, "renewer")
+    await joined(servers, admin, "victim")
+    async with caller(servers, pair=pair) as node:
+        await node.certificate(await node.request(node_request("renewer")))
+        for name in ("victim", "nobody-yet"):
+            reason, says = await refusal(node, node_request(name))
+            assert reason == "AnotherNodesIdentity"
+            assert f"node renewer asks for a certificate of node {name}" in says
+        status, answer = await node.ask("GET", SECRETS)
+        assert status == 403, answer
+        name = await node.request(node_request("victim"))
+        decision = {"type": "Approved", "status": "True"}
+        status, answer = await node.ask(
+            "PATCH",
+            f"{REQUESTS}/{name}/approval",
+            {"status": {"conditions": [decision]}},
+            "application/merge-patch+json",
+        )
+        assert status == 403, answer
+
+
+async def test_a_node_serves_as_itself_only(servers: Servers, admin: Caller) -> None:
+    pair = await joined(servers, admin, "server")
+    options: dict[str, Any] = {"signer": SERVING_SIGNER, "usages": SERVING_USAGES}
+    async with caller(servers, pair=pair) as node:
+        name = await node.request(node_request("server", ("server", "10.1.2.3")), **options)
+        addresses = [{"type": "InternalIP", "address": "10.1.2.3"}, {"type": "Hostname", "address": "server"}]
+        status, answer = await node.ask(
+            "PATCH", "/api/v1/nodes/server/status", {"status": {"addresses": addresses}}, MERGE
+        )
+        assert status == 200, answer
+        certificate = await node.certificate(name)  # decided once the Node has addresses
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert [str(one.value) for one in names] == ["server", "10.1.2.3"]
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert list(usage) == [x509.ExtendedKeyUsageOID.SERVER_AUTH]
+        for hosts, what in (((("10.9.9.9",)), "10.9.9.9"), (("kubernetes.default",), "kubernetes.default")):
+            reason, says = await refusal(node, node_request("server", hosts), **options)
+            assert reason == "NotTheNodesAddress"
+            assert f"node server may not serve as {what}" in says
+        assert (await refusal(node, node_request("renewer", ("server",)), **options))[0] == "AnotherNodesIdentity"
+        assert (await refusal(node, node_request("server"), **options))[0] == "AddressMissing"
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"expiration": stamp(-60)}, f"expired at {stamp(-60)[:13]}"),
+        ({"expiration": "tomorrow"}, "has an expiration that is no time: 'tomorrow'"),
+        ({"usage_bootstrap_authentication": ""}, "may not be used to authenticate"),
+        ({"auth_extra_groups": "system:masters"}, "has the group 'system:masters'"),
+        ({"token_secret": "fedcba9876543210"}, "Unauthorized"),
+        ({"token_id": "zzzzzz"}, "Unauthorized"),
+    ],
+)
+async def test_a_token_that_is_no_good_is_refused(
+    servers: Servers, admin: Caller, keys: dict[str, str], says: str
+) -> None:
+    identity = f"bad{next(numbers):03d}"
+    data = {
+        "token-id": identity,
+        "token-secret": "0123456789abcdef",
+        "usage-bootstrap-authentication": "true",
+    } | {key.replace("_", "-"): value for key, value in keys.items()}
+    body = {
+        "metadata": {"name": f"bootstrap-token-{identity}"},
+        "type": "bootstrap.kubernetes.io/token",
+        "stringData": data,
+    }
+    assert (await admin.ask("POST", SECRETS, body))[0] == 201
+    async with caller(servers, token=f"{identity}.0123456789abcdef") as machine:
+        status, answer = await machine.ask("GET", "/api/v1/namespaces/kube-system/configmaps/sampan-config")
+    assert status == 401
+    assert answer["reason"] == "Unauthorized"
+    assert says in answer["message"]
+    await admin.ask("DELETE", f"{SECRETS}/bootstrap-token-{identity}")
+
+
+async def test_a_revoked_token_is_refused(servers: Servers, admin: Caller) -> None:
+    token = await new_token(admin)
+    async with caller(servers, token=token) as machine:
+        assert (await machine.ask("GET", REQUESTS))[0] == 200
+        assert (await admin.ask("DELETE", f"{SECRETS}/bootstrap-token-{token[:6]}"))[0] == 200
+        assert await answers(machine, REQUESTS, 401) == "Unauthorized"
+
+
+async def answers(machine: Caller, path: str, wanted: int) -> str:
+    """Wait until a path answers with a status; the answer's message."""
+    async with asyncio.timeout(10):
+        while True:
+            status, answer = await machine.ask("GET", path)
+            if status == wanted:
+                return str(answer.get("message"))
+            await asyncio.sleep(0.05)
+
+
+async def test_a_token_is_deleted_an_hour_after_it_expired(servers: Servers, admin: Caller) -> None:
+    token = await new_token(admin, expiration=stamp(-3598))
+    assert await answers(admin, f"{SECRETS}/bootstrap-token-{token[:6]}", 404)
+
+
+async def test_what_an_administrator_approved_is_signed_if_it_fits_the_signer(servers: Servers, admin: Caller) -> None:
+    made = signing_request("carol", ("developers",))
+    options: dict[str, Any] = {"signer": "kubernetes.io/kube-apiserver-client", "usages": ["client auth"]}
+    name = await admin.request(made, **options)
+    wrong = await admin.request(signing_request("carol"), CLIENT_SIGNER, CLIENT_USAGES)
+    for one in (name, wrong):
+        servers.kubectl("certificate", "approve", one)
+    certificate = await admin.certificate(name)
+    pair = Pair(certificate.public_bytes(serialization.Encoding.PEM), made.key)
+    async with caller(servers, pair=pair) as carol:
+        _, review = await carol.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+        assert review["status"]["userInfo"]["groups"] == ["developers", "system:authenticated"]
+    failed = await admin.until(wrong, "Failed")
+    assert (failed["reason"], failed["message"].split(":")[0]) == ("SignerValidationFailure", "the subject is no node")
+
+
+async def test_nobody_becomes_an_administrator_by_a_request(servers: Servers, admin: Caller) -> None:
+    made = signing_request("mallory", ("system:masters",))
+    body = {
+        "metadata": {"name": "mallory"},
+        "spec": {
+            "request": base64.b64encode(made.request).decode(),
+            "signerName": "kubernetes.io/kube-apiserver-client",
+            "usages": ["client auth"],
+        },
+    }
+    status, answer = await admin.ask("POST", REQUESTS, body)
+    assert status == 403
+    assert (
+        "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"
+        in (answer["message"])
+    )
