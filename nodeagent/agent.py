@@ -14,9 +14,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from nodeagent import machine
+from nodeagent import certificates, machine
 from nodeagent.admission import has_begun, refusal
-from nodeagent.config import AgentConfig
+from nodeagent.config import AgentConfig, TlsConfig
 from nodeagent.containers import log_directory, log_path
 from nodeagent.cri import Conditions, CriError, Runtime
 from nodeagent.images import Images
@@ -29,8 +29,9 @@ from nodeagent.pod import PodWorker
 from nodeagent.pod_cgroups import PodCgroupError, PodCgroups
 from nodeagent.references import References
 from nodeagent.runtime.cgroups.choose import cgroups
-from nodeagent.server.app import KubeletServer, server_tls
+from nodeagent.server.app import KubeletServer
 from nodeagent.server.rotation import keep_rotating
+from nodeagent.server.tls import ServingTls
 from nodeagent.servers import LivingServers
 from nodeagent.status import NodeFacts
 from nodeagent.tokens import Tokens
@@ -117,6 +118,12 @@ class Agent:
                 tasks.create_task(self._run_network(self.network))
                 tasks.create_task(self._network_stands(self.network))
             tasks.create_task(self._serve())
+            pair = self.config.client_certificate
+            if pair is not None and pair.renewed:
+                own = certificates.Certificate(
+                    self.config.node_name, pair, certificates.CLIENT, self.client, self.clock
+                )
+                tasks.create_task(own.run())
             tasks.create_task(
                 keep_rotating(
                     self._running_logs,
@@ -152,25 +159,42 @@ class Agent:
         self.node.poke()
 
     async def _serve(self) -> None:
-        """The kubelet API, if it is configured."""
-        tls = self.config.tls
+        """The kubelet API, if it is configured, once it has a certificate."""
+        config = self.config.tls
         if self.config.port == 0:
             return
-        runner = web.AppRunner(
-            KubeletServer(self).app(authorize=tls is not None),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=1.0,
-        )
-        await runner.setup()
-        try:
-            host = self.config.node_ip
-            site = web.TCPSite(runner, host, self.config.port, ssl_context=server_tls(tls) if tls else None)
-            await site.start()
-            log.info("serving the kubelet API", extra=fields(address=f"{host}:{self.config.port}"))
-            await asyncio.Event().wait()
-        finally:
-            await runner.cleanup()
+        async with asyncio.TaskGroup() as tasks:
+            tls = await self._serving_tls(config, tasks) if config is not None else None
+            runner = web.AppRunner(
+                KubeletServer(self).app(authorize=tls is not None),
+                access_log=None,
+                handler_cancellation=True,
+                shutdown_timeout=1.0,
+            )
+            await runner.setup()
+            try:
+                host = self.config.node_ip
+                site = web.TCPSite(runner, host, self.config.port, ssl_context=tls.context if tls else None)
+                await site.start()
+                log.info("serving the kubelet API", extra=fields(address=f"{host}:{self.config.port}"))
+                await asyncio.Event().wait()
+            finally:
+                await runner.cleanup()
+
+    async def _serving_tls(self, config: TlsConfig, tasks: asyncio.TaskGroup) -> ServingTls:
+        """The kubelet API's certificate, kept valid; on a machine that joined it has to be asked for first."""
+        if not config.renewed:
+            tls = ServingTls(config)
+            tasks.create_task(tls.follow(self.clock))
+            return tls
+        await self.node.registered.wait()  # only addresses that the Node has are signed
+        purpose = certificates.serving(self.config.node_name, self.config.node_ip)
+        held = certificates.Certificate(self.config.node_name, config, purpose, self.client, self.clock)
+        tasks.create_task(held.run())
+        await held.there.wait()
+        tls = ServingTls(config)
+        held.on_new = tls.refresh
+        return tls
 
     def _running_logs(self) -> Iterator[tuple[str, Path]]:
         for worker in self.workers.values():

@@ -7,7 +7,6 @@ Elsewhere: what log files say (logs.py), figures (stats.py), what is spoken insi
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -18,7 +17,6 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from nodeagent import machine
-from nodeagent.config import TlsConfig
 from nodeagent.containers import log_directory, log_path
 from nodeagent.cri import CriError
 from nodeagent.observed import Container
@@ -35,16 +33,6 @@ if TYPE_CHECKING:
 MASTERS = "system:masters"
 KUBELET_CLIENTS = ("kube-apiserver-kubelet-client", "kube-apiserver", "system:kube-apiserver")
 RUN_SECONDS = 60.0
-
-
-def server_tls(config: TlsConfig) -> ssl.SSLContext:
-    """TLS that asks for a client certificate. Raises OSError, ssl.SSLError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(config.cert, config.key)
-    context.load_verify_locations(config.client_ca)
-    context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 def may_ask(certificate: dict[str, Any]) -> bool:
