@@ -21,12 +21,15 @@ MS_NODEV = 0x4
 MS_NOEXEC = 0x8
 MS_REC = 0x4000
 MS_SLAVE = 0x80000
+MNT_DETACH = 0x2
+UMOUNT_NOFOLLOW = 0x8
 
 PR_SET_NAME = 15
 SYS_PIDFD_GETFD = 438  # the same number on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
+_libc.umount2.argtypes = (c_char_p, c_int)
 _libc.unshare.argtypes = (c_int,)
 _libc.setns.argtypes = (c_int, c_int)
 _libc.sethostname.argtypes = (c_char_p, ctypes.c_size_t)
@@ -56,6 +59,11 @@ def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "")
         _libc.mount(*arguments, flags, os.fsencode(data)),
         f"mount {source!r} on {target!r} ({fstype}, flags {flags:#x})",
     )
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    _check(_libc.umount2(os.fsencode(target), flags), f"umount {target!r}")
 
 
 def set_hostname(name: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sampan.api_error import SampanError
 
 COMMANDS = {
-    "join": ("deploy.machine.join", "make this machine a node of a cluster"),
+    "join": ("deploy.machine.join_command", "make this machine a node of a cluster"),
     "node": ("deploy.machine.node", "run the node's processes in the foreground"),
     "leave": ("deploy.machine.leave", "drain this node, delete it, and clean the machine"),
     "preflight": ("deploy.machine.preflight", "check whether this machine can be a node"),

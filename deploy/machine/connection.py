@@ -109,7 +109,8 @@ class Connection:
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            patch = method == "PATCH"
+            headers["Content-Type"] = "application/merge-patch+json" if patch else "application/json"
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         return connection.getresponse()
 

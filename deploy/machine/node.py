@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deploy import components, node
-from deploy.machine import identity
+from deploy.machine import identity, sysctls
 from deploy.machine.places import MachinePlaces
 from deploy.places import NodePlaces
 from deploy.process_tree import ChildSpec, ProcessTree
@@ -44,6 +44,7 @@ def run(places: MachinePlaces, *, to_stderr: bool = False) -> int:
     os.umask(0o022)
     for directory in (own.config, own.run, own.log):
         directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+    sysctls.remember(sysctls.changed_by(who.device), places.sysctls)
     identity.write_configs(who, places)
     names = node.dns_sockets(who.cluster.dns_address)
 

@@ -65,6 +65,11 @@ class MachinePlaces:
         return self.node_state / "node.json"
 
     @property
+    def sysctls(self) -> Path:
+        """The kernel parameters as they were before this machine was a node."""
+        return self.node_state / "sysctls.json"
+
+    @property
     def cgroup(self) -> str:
         own = self.state.parent
         return "/sampan/machine" if own == DEFAULT_HOME else f"/sampan/machine-{zlib.crc32(bytes(own)):08x}"

@@ -172,15 +172,7 @@ class NodeNetwork:
 
     def remove_all(self) -> None:
         """Take away everything of the network, pods' devices included. Blocks; call it when `run` has ended."""
-        nftables = Nftables()
-        try:
-            ServiceTable(self.config.table, nftables).remove_all()
-        finally:
-            nftables.close()
-        with RouteSocket() as kernel:
-            overlay.remove_all(kernel, self.config)
-            remove_device(kernel, self.config)
-        self.pods.remove_all()
+        remove_network(self.config)
 
     @property
     def _parts(self) -> tuple[Part, Part, Part]:
@@ -335,6 +327,19 @@ def facts_of(config: NetworkConfig, other_nodes: tuple[str, ...]) -> NodeFacts:
         foreign_addresses=tuple(sorted(set(foreign) - {config.node_address})),
         egress_nat=config.egress_nat,
     )
+
+
+def remove_network(config: NetworkConfig) -> None:
+    """Take away everything that a node's network made, pods' devices included. Blocks; repeatable."""
+    nftables = Nftables()
+    try:
+        ServiceTable(config.table, nftables).remove_all()
+    finally:
+        nftables.close()
+    with RouteSocket() as kernel:
+        overlay.remove_all(kernel, config)
+        remove_device(kernel, config)
+    PodNetwork(config.pods()).remove_all()
 
 
 def _loosen_path_filter(device: str) -> None:
