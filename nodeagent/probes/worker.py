@@ -17,7 +17,6 @@ from nodeagent.restart import Spec
 from sampan.api import core_v1
 from sampan.clock import Clock
 
-
 AWAY_SECONDS = 2.0
 """A wait that took so much longer than it was to take: the node was frozen, or its machine slept."""
 SPREAD_SECONDS = 5.0

@@ -101,3 +101,29 @@ def test_the_console_is_the_nodes_own_log_and_outlives_it(cluster: LocalCluster)
             out.write("and one more\n")
         assert following.stdout.readline() == b"and one more\n"
         following.kill()
+
+
+def test_files_and_folders_go_both_ways(cluster: LocalCluster, tmp_path: Path) -> None:
+    def cp(source: str, target: str, code: int = 0) -> str:
+        return cluster.run(KCTL, "cluster", "cp", "--cluster", cluster.name, source, target, code=code).stderr
+
+    big = tmp_path / "big"
+    big.write_bytes(b"sampan" * 500_000)
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub/run").write_text("#!/bin/sh\necho ran\n")
+    (folder / "sub/run").chmod(0o755)
+    remote = tmp_path / "remote"  # a node of namespaces has the machine's files
+    remote.mkdir()
+    cp(str(big), f"n1:{remote}/renamed")
+    cp(str(folder), f"n1:{remote}")
+    assert shell(cluster, "n1", f"{remote}/folder/sub/run").stdout == "ran\n"
+    cp(f"n1:{remote}/renamed", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == big.read_bytes()
+    cp(f"n1:{remote}/folder", str(tmp_path / "copied"))
+    assert (tmp_path / "copied/sub/run").stat().st_mode & 0o777 == 0o755
+    assert "is there /nowhere?" in cp("n1:/nowhere", str(tmp_path / "x"), code=1)
+    assert "absolute" in cp("n1:etc", str(tmp_path / "x"), code=1)
+    assert "one of them must be NODE:/PATH" in cp("/a", "/b", code=1)
+    assert "no node 'n9'" in cp("n9:/etc/hostname", str(tmp_path / "x"), code=1)
+    assert "is there a folder /nowhere" in cp(str(big), "n1:/nowhere/x", code=1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tarfile
 import tempfile
 import threading
-from typing import IO, Any
+from typing import Any
 
 from kctl import flags, streams
+from kctl.archives import pack, unpack
 from kctl.commands.execute import connect
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
@@ -73,7 +73,7 @@ def _upload(session: Session, local: str, pod_name: str, remote: str, values: Va
     if values.no_preserve:
         command[1:1] = ["--no-same-permissions", "--no-same-owner"]
     reader, writer = os.pipe()
-    packer = threading.Thread(target=_pack, args=(local, name, writer), daemon=True)
+    packer = threading.Thread(target=pack, args=(local, name, writer), daemon=True)
     packer.start()
     try:
         code = _run(session, pod, container, command, stdin=reader)
@@ -85,17 +85,6 @@ def _upload(session: Session, local: str, pod_name: str, remote: str, values: Va
             f"tar in the container ended with exit code {code}; does the image have tar, does {folder!r} exist?"
         )
     return 0
-
-
-def _pack(local: str, name: str, writer: int) -> None:
-    try:
-        with (
-            os.fdopen(writer, "wb") as stream,
-            tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT) as tar,
-        ):
-            tar.add(local, arcname=name)
-    except OSError:
-        return  # the other end has gone and says why
 
 
 def _download(session: Session, pod_name: str, remote: str, local: str, values: Values) -> int:
@@ -112,35 +101,8 @@ def _download(session: Session, pod_name: str, remote: str, local: str, values: 
             raise UsageError(
                 f"tar in the container ended with exit code {code}; does the image have tar, is {remote} there?"
             )
-        _unpack(received, name or ".", local)
+        unpack(received, name or ".", local)
     return 0
-
-
-def _unpack(archive: IO[bytes], name: str, local: str) -> None:
-    """Put what is below `name` at `local`. The container may be hostile: nothing may leave `local`."""
-    try:
-        with tarfile.open(fileobj=archive, mode="r|") as tar:
-            for member in tar:
-                inner = os.path.relpath(member.name, name)
-                if inner.startswith("..") or os.path.isabs(member.name) or not (member.isfile() or member.isdir()):
-                    print(f"warning: skipping {member.name!r}: not a plain file or folder below {name!r}")
-                    continue
-                _place_member(tar, member, os.path.normpath(os.path.join(local, inner)))
-    except (tarfile.TarError, OSError) as error:
-        raise UsageError(f"can't unpack to {local}: {error}") from error
-
-
-def _place_member(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
-    if member.isdir():
-        os.makedirs(path, exist_ok=True)
-        return
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    content = tar.extractfile(member)
-    assert content is not None
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, member.mode & 0o777)
-    with os.fdopen(descriptor, "wb") as out:
-        while piece := content.read(1 << 20):
-            out.write(piece)
 
 
 def _run(
