@@ -10,7 +10,7 @@ BENCHES := api_load pod_start container_start scheduling network kctl_startup cl
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint bench clean
+.PHONY: help setup demo test unit test-robustness lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ test: setup .tools/.test-packages .tools/helm/helm lint ## lint, then all tests
 
 unit: setup ## the fast tests alone
 	@$(VENV)/bin/python -m pytest tests/unit
+
+test-robustness: setup .tools/.test-packages ## every case of the tests of faults (about half an hour)
+	@SAMPAN_ROBUSTNESS=all $(VENV)/bin/python -m pytest tests/robustness
 
 lint: setup ## ruff, mypy --strict and who may import whom
 	@$(VENV)/bin/ruff check --quiet $(wildcard $(SOURCES))

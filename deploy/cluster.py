@@ -37,14 +37,16 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
     _preflight()
     where = Places.of(name)
     began = time.monotonic()
-    if is_running(where):
+    running = is_running(where)
+    if running:
         if control.ask(where.control, {"do": "resume"})["changed"]:
             say(f"cluster {name} was paused and goes on")
-        return False
+        if kubeconfig.has(name):  # if not, an earlier start was killed, or wrote it elsewhere
+            return False
     since = 0.0 if cgroups.processes(where.cgroup) else time.time()  # nodes that live on need not speak again
     cluster = _described(where, wanted)
     say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
-    process = _launch(where)
+    process = None if running else _launch(where)
     deadline = began + START_SECONDS
     while not where.control.exists() or not is_running(where):
         _still_there(process, where, deadline)
@@ -284,9 +286,9 @@ def _launch(where: Places) -> subprocess.Popen[bytes]:
         )
 
 
-def _still_there(process: subprocess.Popen[bytes], where: Places, deadline: float) -> None:
+def _still_there(process: subprocess.Popen[bytes] | None, where: Places, deadline: float) -> None:
     log = where.logs / "supervisor.log"
-    if process.poll() is not None:
+    if process is not None and process.poll() is not None:
         lines = log.read_text(errors="replace").splitlines()
         raise ClusterError(
             where=f"cluster {where.name}",

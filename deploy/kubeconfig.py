@@ -38,6 +38,12 @@ def merge(entry: dict[str, Any], path: Path | None = None) -> Path:
     return _rewrite(path or target(), change)
 
 
+def has(cluster: str) -> bool:
+    """Whether the user's kubeconfig has the cluster's context. Raises ClusterError for a file that is none."""
+    contexts = _read(target()).get("contexts") or []
+    return any(one.get("name") == context_name(cluster) for one in contexts)
+
+
 def remove(cluster: str, path: Path | None = None) -> None:
     """Take a cluster's entries out again."""
     file = path or target()
@@ -59,17 +65,7 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> 
     """Replace the file in one rename, following a symbolic link as kubectl does."""
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    before: Any = {}
-    if path.exists():
-        try:
-            before = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ClusterError(
-                where=str(path), what=f"not a kubeconfig: {error}", remedy="mend it or set KUBECONFIG"
-            ) from error
-        if not isinstance(before, dict):
-            raise ClusterError(where=str(path), what="not a kubeconfig", remedy="mend it or set KUBECONFIG")
-    after = change({"apiVersion": "v1", "kind": "Config"} | before)
+    after = change({"apiVersion": "v1", "kind": "Config"} | _read(path))
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.touch(0o600)
     fresh.write_text(yaml.safe_dump(after, sort_keys=False))
@@ -77,3 +73,18 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> 
         fresh.chmod(path.stat().st_mode & 0o777)
     fresh.replace(path)
     return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's content; empty when it is not there."""
+    if not path.exists():
+        return {}
+    try:
+        value: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ClusterError(
+            where=str(path), what=f"not a kubeconfig: {error}", remedy="mend it or set KUBECONFIG"
+        ) from error
+    if not isinstance(value, dict):
+        raise ClusterError(where=str(path), what="not a kubeconfig", remedy="mend it or set KUBECONFIG")
+    return value
