@@ -15,7 +15,8 @@ class Config:
     """Paths are absolute. network "builtin" needs pod_network: {state_dir, device, mode, bridge, mtu}.
 
     cgroup_parent is for sandboxes that name none. streaming_address is where exec, attach and port-forward sessions
-    are served ("127.0.0.1:0": any free port). insecure_registries are hosts spoken to without TLS.
+    are served ("127.0.0.1:0": any free port). parent_store is an image store that is only read, a directory or
+    "port:NAME" of a VM ("": none). insecure_registries are hosts spoken to without TLS.
     """
 
     socket: Path
@@ -23,6 +24,7 @@ class Config:
     run_dir: Path
     image_store: Path
     forkserver_socket: Path
+    parent_store: str = ""
     cgroup_parent: str = "/sampan/pods"
     streaming_address: str = "127.0.0.1:0"
     network: str = "none"
@@ -54,11 +56,14 @@ def parse(document: Any, where: str = "runtime config") -> Config:
         if not isinstance(value, str) or not value.startswith("/"):
             raise ConfigError(f"{where}: {name} must be an absolute path, not {value!r}")
         values[name] = Path(value)
-    for name in ("cgroup_parent", "streaming_address", "network", "log_level"):
+    for name in ("parent_store", "cgroup_parent", "streaming_address", "network", "log_level"):
         if name in document:
             if not isinstance(document[name], str):
                 raise ConfigError(f"{where}: {name} must be text, not {document[name]!r}")
             values[name] = document[name]
+    parent = values.get("parent_store", "")
+    if parent and not parent.startswith(("/", "port:")):
+        raise ConfigError(f"{where}: parent_store must be an absolute path or port:NAME, not {parent!r}")
     if document.get("network", "none") not in ("builtin", "none"):
         raise ConfigError(f"{where}: network must be 'builtin' or 'none', not {document['network']!r}")
     if not isinstance(document.get("pod_network", {}), dict):

@@ -26,6 +26,8 @@ from nodeagent.runtime.cgroups.resources import CgroupError, Cgroups
 from nodeagent.runtime.config import Config
 from nodeagent.runtime.errors import AlreadyThere, Invalid, NotFound, Precondition, RuntimeFault, TookTooLong
 from nodeagent.runtime.forks import Ended, ForkClient, ForkError
+from nodeagent.runtime.images.node_images import NodeImages
+from nodeagent.runtime.images.parent import Parent, files_of
 from nodeagent.runtime.images.store import Image, ImageStore
 from nodeagent.runtime.logs import LogCopier
 from nodeagent.runtime.podnet import SandboxNetwork, network_of
@@ -59,7 +61,10 @@ class Runtime:
         self.config = config
         self.cgroups = cgroups
         self.now = now
-        self.images = ImageStore(config.image_store, insecure_registries=config.insecure_registries)
+        self.images = NodeImages(
+            ImageStore(config.image_store, insecure_registries=config.insecure_registries),
+            Parent(files_of(config.parent_store), config.parent_store) if config.parent_store else None,
+        )
         self.network: SandboxNetwork = network_of(config)
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
@@ -377,7 +382,7 @@ class Runtime:
             raise Precondition(f"sandbox {sandbox.id} is not ready")
         if not config.metadata.name:
             raise Invalid("container metadata must have a name")
-        image = self.images.resolve(config.image.image)
+        image = await self.images.have(config.image.image)
         if image is None:
             raise NotFound(f"image {config.image.image!r} is not in the store")
         id = os.urandom(32).hex()

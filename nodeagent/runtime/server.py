@@ -363,9 +363,9 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
     @answers
     async def ListImages(self, request: cri.ListImagesRequest, context: Context) -> cri.ListImagesResponse:  # noqa: N802
         if request.filter.image.image:
-            image = self._runtime.images.resolve(request.filter.image.image)
+            image = await self._runtime.images.status(request.filter.image.image)
             return cri.ListImagesResponse(images=[views.image_view(image)] if image else [])
-        return cri.ListImagesResponse(images=[views.image_view(image) for image in self._runtime.images.list()])
+        return cri.ListImagesResponse(images=[views.image_view(image) for image in await self._runtime.images.images()])
 
     @answers
     async def ImageStatus(  # noqa: N802
@@ -373,7 +373,7 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
     ) -> cri.ImageStatusResponse:
         if not request.image.image:
             raise errors.Invalid("the image's name is empty")
-        image = self._runtime.images.resolve(request.image.image)
+        image = await self._runtime.images.status(request.image.image)
         return cri.ImageStatusResponse(image=views.image_view(image) if image else None)
 
     @answers
@@ -397,8 +397,8 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
     async def RemoveImage(  # noqa: N802
         self, request: cri.RemoveImageRequest, context: Context
     ) -> cri.RemoveImageResponse:
-        image = self._runtime.images.resolve(request.image.image)
-        if image is not None:
+        image = await self._runtime.images.status(request.image.image)
+        if image is not None and image.imported:
             self._runtime.images.remove(image.id)
         return cri.RemoveImageResponse()
 

@@ -116,7 +116,13 @@ def has_labels(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 def image_view(image: Image) -> cri.Image:
     """An image of the store. Its user is a number or a name, never both."""
-    view = cri.Image(id=image.id, repo_tags=image.repo_tags, repo_digests=image.repo_digests, size=max(1, image.size))
+    view = cri.Image(
+        id=image.id,
+        repo_tags=image.repo_tags,
+        repo_digests=image.repo_digests,
+        size=max(1, image.size),
+        pinned=not image.imported,  # in the parent store, where the node can free nothing
+    )
     user = image.config.user.partition(":")[0]
     if user.isascii() and user.isdigit():
         view.uid.value = int(user)

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nodeagent.runtime.images.digests import hex_of
+from nodeagent.runtime.images import reference
+from nodeagent.runtime.images.digests import hex_of, parse_digest
 from nodeagent.runtime.images.errors import ImageError
 
 VERSION = 1
@@ -46,6 +47,25 @@ class Index:
     def names_of(self, image_id: str) -> list[str]:
         return sorted(name for name, target in self.names.items() if target == image_id)
 
+    def find(self, ref: str) -> str | None:
+        """The image that a name, `repository@digest` or image ID means. Raises InvalidReference."""
+        image_id = reference.image_id(ref)
+        if image_id is not None:
+            return image_id if image_id in self.images else None
+        for spelling in reference.spellings(reference.parse(ref)):
+            if spelling.digest is not None:
+                wanted = f"{spelling.repository}@{spelling.digest}"
+                for candidate, entry in self.images.items():
+                    if wanted in entry.digests:
+                        return candidate
+            elif (found := self.names.get(spelling.name)) is not None:
+                return found
+        return None
+
+    def name_meant(self, ref: str) -> str:
+        """That one of the index's names by which `find` finds a reference with a tag."""
+        return next(s.name for s in reference.spellings(reference.parse(ref)) if s.name in self.names)
+
     def to_bytes(self) -> bytes:
         value = {
             "version": VERSION,
@@ -67,13 +87,17 @@ class Index:
                     f"layout version {value['version']!r} is not ours ({VERSION})",
                     "use another --store directory",
                 )
-            return cls(
-                names=dict(value["names"]),
-                images={
-                    key: Entry(e["manifest"], list(e["layers"]), int(e["size"]), list(e["digests"]))
-                    for key, e in value["images"].items()
-                },
-            )
+            images = {
+                parse_digest(key, where): Entry(
+                    manifest=parse_digest(e["manifest"], where),
+                    layers=[parse_digest(layer, where) for layer in e["layers"]],
+                    size=int(e["size"]),
+                    digests=[str(reference.parse(digest)) for digest in e["digests"]],
+                )
+                for key, e in value["images"].items()
+            }
+            names = {reference.parse(name).name: str(target) for name, target in value["names"].items()}
+            return cls({name: target for name, target in names.items() if target in images}, images)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ImageError(where, f"is damaged ({error!r})", "remove it and import the images again") from None
 

@@ -52,6 +52,26 @@ class Image:
     """The digest of the manifest it came with."""
     architecture: str = ""
     created: str = ""
+    imported: bool = True
+    """False: it lies in the parent store only, and comes when a container needs it. It has no layers then."""
+
+
+def image_of(
+    image_id: str, entry: Entry, names: Sequence[str], document: ImageDocument, layers: Sequence[str]
+) -> Image:
+    """An index's entry and the image's config as one value."""
+    return Image(
+        id=image_id,
+        repo_tags=tuple(names),
+        repo_digests=tuple(entry.digests),
+        size=max(entry.size, 1),
+        config=document.config,
+        layers=tuple(layers),
+        manifest=entry.manifest,
+        architecture=document.platform.architecture,
+        created=document.created,
+        imported=bool(layers) or not entry.layers,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +104,7 @@ class ImageStore:
         Raises InvalidReference for text that can name no image.
         """
         index = self._index()
-        found = self._lookup(index, ref)
+        found = index.find(ref)
         return self._image(index, found) if found else None
 
     def list(self) -> list[Image]:
@@ -146,7 +166,7 @@ class ImageStore:
         """Let `name` mean the image that `ref` means. Raises NotFound, InvalidReference."""
         target = reference.parse(name).name
         with self.changing() as index:
-            found = self._lookup(index, ref)
+            found = index.find(ref)
             if found is None:
                 raise NotFound(f"image {ref!r}", "is not in the store")
             index.names[target] = found
@@ -160,11 +180,11 @@ class ImageStore:
         if not self.root.is_dir():
             return Removed()
         with self.changing() as index:
-            found = self._lookup(index, ref)
+            found = index.find(ref)
             if found is None:
                 return Removed()
             names = index.names_of(found)
-            gone = names if reference.image_id(ref) else [self._name_meant(index, ref)] if "@" not in ref else names
+            gone = names if reference.image_id(ref) else [index.name_meant(ref)] if "@" not in ref else names
             removed: list[str] = []
             if len(gone) == len(names):
                 self._check_unpinned(found, ref)
@@ -307,37 +327,11 @@ class ImageStore:
             self._cached = (stamp, Index.from_bytes(self._read(), str(self.layout.index)))
         return self._cached[1]
 
-    def _lookup(self, index: Index, ref: str) -> str | None:
-        image_id = reference.image_id(ref)
-        if image_id is not None:
-            return image_id if image_id in index.images else None
-        for spelling in reference.spellings(reference.parse(ref)):
-            if spelling.digest is not None:
-                wanted = f"{spelling.repository}@{spelling.digest}"
-                for candidate, entry in index.images.items():
-                    if wanted in entry.digests:
-                        return candidate
-            elif (found := index.names.get(spelling.name)) is not None:
-                return found
-        return None
-
-    def _name_meant(self, index: Index, ref: str) -> str:
-        return next(s.name for s in reference.spellings(reference.parse(ref)) if s.name in index.names)
-
     def _image(self, index: Index, image_id: str) -> Image:
         entry = index.images[image_id]
         document = self._documents.get(image_id)
         if document is None:
             document = parse_config(self.document(image_id), f"config of image {image_id}")
             self._documents[image_id] = document
-        return Image(
-            id=image_id,
-            repo_tags=tuple(index.names_of(image_id)),
-            repo_digests=tuple(entry.digests),
-            size=max(entry.size, 1),
-            config=document.config,
-            layers=tuple(str(self.layout.layer(chain)) for chain in reversed(entry.layers)),
-            manifest=entry.manifest,
-            architecture=document.platform.architecture,
-            created=document.created,
-        )
+        layers = tuple(str(self.layout.layer(chain)) for chain in reversed(entry.layers))
+        return image_of(image_id, entry, index.names_of(image_id), document, layers)
