@@ -11,11 +11,14 @@ with Machine(cluster, "m1", directory) as machine:
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -50,6 +53,37 @@ echo processes; ps -e -o args= | grep -v -e 'ps -e' -e awk -e grep -e 'sh -c' -e
 """
 
 
+@dataclass(frozen=True)
+class Joinable:
+    """A cluster, and what a machine has to know to join it."""
+
+    cluster: LocalCluster
+    ca_hash: str
+    server: str = "https://172.30.0.1:6443"
+
+    def token(self, *flags: str) -> str:
+        """A new bootstrap token."""
+        return self.cluster.kctl("token", "create", *flags).strip()
+
+    def expired_token(self) -> str:
+        """A token whose time is over."""
+        token = self.token()
+        name = f"bootstrap-token-{token.partition('.')[0]}"
+        ended = (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        patch = json.dumps({"stringData": {"expiration": ended}})
+        self.cluster.kubectl("patch", "-n", "kube-system", "secret", name, "-p", patch)
+        return token
+
+    def join(self, *, token: str = "") -> tuple[str, ...]:
+        """The command line."""
+        return ("join", self.server, "--token", token or self.token(), "--ca-hash", self.ca_hash)
+
+    def ready(self, node: str) -> None:
+        """Wait until a node is Ready."""
+        self.cluster.kubectl("wait", "--for=create", f"node/{node}", "--timeout=60s")
+        self.cluster.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=60s")
+
+
 class Machine:
     """One machine. `address` is on the link of the cluster's nodes."""
 
@@ -64,6 +98,9 @@ class Machine:
             "SAMPAN_RUN": str(self.run_directory / "sampan"),
         }
         self.places = MachinePlaces(self.home / "sampan/machine", self.run_directory / "sampan/machine")
+        self._boot()
+
+    def _boot(self) -> None:
         self._init = subprocess.Popen(
             [
                 "unshare",
@@ -85,6 +122,17 @@ class Machine:
         children = Path(f"/proc/{self._init.pid}/task/{self._init.pid}/children").read_text()
         self.pid = int(children.split()[0])
         self._plug()
+
+    def reboot(self) -> None:
+        """Pull the power and put it back: no process, mount, interface or file below /run survives."""
+        self._end()
+        subprocess.run(["rm", "-rf", "--one-file-system", str(self.run_directory / "sampan")], check=True)
+        self._boot()
+
+    def _end(self) -> None:
+        cgroups.kill(self.places.cgroup)
+        self._init.kill()
+        self._init.wait()
 
     def _plug(self) -> None:
         supervisor = self.cluster.places.pid.read_text().strip()
@@ -109,6 +157,11 @@ class Machine:
         text = done.stdout.decode()
         assert (done.returncode == 0) is check, f"sampan {' '.join(arguments)}: exit code {done.returncode}\n{text}"
         return text
+
+    def take_images(self) -> None:
+        """Put the cluster's images into this machine's store."""
+        source = Path(self.cluster.environment["SAMPAN_HOME"], "images")
+        subprocess.run(["cp", "-a", str(source), self.environment["SAMPAN_HOME"]], check=True)
 
     def shell(self, script: str) -> str:
         """Run a shell script in this machine; its output."""
@@ -143,9 +196,7 @@ class Machine:
 
     def close(self) -> None:
         """End it and all that is in it."""
-        cgroups.kill(self.places.cgroup)
-        self._init.kill()
-        self._init.wait()
+        self._end()
         cgroups.remove(self.places.cgroup)
         for directory in (self.home, self.run_directory):
             subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)

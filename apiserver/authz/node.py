@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from cryptography.x509.oid import NameOID
+
 from apiserver.authz.policy import (
     ACCESS_REVIEWS,
     CERTIFICATE_REQUESTS,
@@ -21,7 +23,8 @@ from apiserver.authz.policy import (
     Rule,
 )
 from apiserver.kind import Server, User
-from sampan.kinds import PODS
+from apiserver.kinds.certificate_rules import read_request
+from sampan.kinds import CERTIFICATE_SIGNING_REQUESTS, PODS
 from sampan.selectors import SelectorError, parse_fields
 
 PREFIX = "system:node:"
@@ -100,6 +103,7 @@ class NodeRights:
             ("", "persistentvolumeclaims"): self._used,
             ("", "serviceaccounts"): self._accounts,
             ("coordination.k8s.io", "leases"): self._lease,
+            ("certificates.k8s.io", "certificatesigningrequests"): self._request,
         }
 
     def decide(self, node: str, asked: Attributes) -> tuple[bool, str]:
@@ -118,6 +122,18 @@ class NodeRights:
     def _lease(self, node: str, asked: Attributes) -> str:
         mine = asked.namespace == LEASES and asked.name == node
         return "" if mine else "can only access node lease with the same name as the requesting node"
+
+    def _request(self, node: str, asked: Attributes) -> str:
+        """A machine that leaves withdraws what it was given, so that its name is free for whoever joins next."""
+        request = self._server.peek(CERTIFICATE_SIGNING_REQUESTS, "", asked.name)
+        if asked.verb != "delete" or asked.subresource or request is None:
+            return "no right"
+        try:
+            subject = read_request(request["spec"]["request"]).subject
+        except ValueError:
+            return "no right"
+        names = [one.value for one in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        return "" if names == [PREFIX + node] else f"node '{node}' can only delete requests for its own certificates"
 
     def _pods(self, node: str, asked: Attributes) -> str:
         if asked.verb in ("list", "watch") and not asked.subresource:

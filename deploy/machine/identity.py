@@ -28,6 +28,8 @@ class Identity:
     ca_hash: str
     facts: Mapping[str, Any]
     """`cluster.json` of ConfigMap kube-system/sampan-config, as it was."""
+    request: str = ""
+    """The certificate signing request that gave it its name."""
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[Mapping[str, str]] = ()
     parent_store: str = ""

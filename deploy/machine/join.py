@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ def join(request: JoinRequest, places: MachinePlaces, say: Say, clock: Clock | N
         log_level=request.log_level,
     )
     _ = who.cluster  # facts that can't be used are found before anything is asked for
-    certificate, key = _certificate(connection, request.node_name, say)
+    name, certificate, key = _certificate(connection, request.node_name, say)
+    who = replace(who, request=name)
     with _staged(places) as staging:
         _write(who, ca, certificate, key, staging, places)
     say(f"this machine has the identity of node {who.name}")
@@ -125,8 +127,8 @@ def _refused(server: Address, error: ApiError) -> ClusterError:
     return ClusterError(where=server.url, what=error.message)
 
 
-def _certificate(connection: Connection, node: str, say: Say) -> tuple[bytes, bytes]:
-    """The node's client certificate and its key, once somebody approved it. Raises ClusterError."""
+def _certificate(connection: Connection, node: str, say: Say) -> tuple[str, bytes, bytes]:
+    """The request's name, the node's client certificate and its key, once it is approved. Raises ClusterError."""
     from sampan.signing_requests import CLIENT_SIGNER, node_request  # late: it loads OpenSSL's bindings
 
     made = node_request(node)
@@ -150,7 +152,7 @@ def _certificate(connection: Connection, node: str, say: Say) -> tuple[bytes, by
                 raise ClusterError(where=where, what=f"request {name} was deleted", remedy="join again")
             if (certificate := _issued(found, where)) is not None:
                 say(f"the certificate is there after {time.monotonic() - began:.1f} s")
-                return certificate, made.key
+                return name, certificate, made.key
     except ApiError as error:
         raise _refused(connection.server, error) from error
     raise ClusterError(

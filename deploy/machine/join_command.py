@@ -116,7 +116,7 @@ def undo(places: MachinePlaces, say: Say) -> None:
         cleaning.stop(places)
     with suppress(ClusterError, ApiError):
         if (who := identity.read(places)) is not None:
-            delete_node(connection_of(who, places), who.name)
+            delete_node(connection_of(who, places), who)
     cleaning.clean(places, say, images=False)
     say("nothing of the join is left on this machine")
 

@@ -14,6 +14,7 @@ from deploy.machine import cleaning, identity
 from deploy.machine.connection import Connection
 from deploy.machine.drain import drain
 from deploy.machine.identity import Identity
+from deploy.machine.join import REQUESTS
 from deploy.machine.places import MachinePlaces
 from deploy.machine.trust import address_of
 from sampan.errors import ApiError, ClusterError
@@ -53,7 +54,7 @@ def leave(
     cleaning.stop(places)
     if who is not None and connection is not None:
         try:
-            delete_node(connection, who.name)
+            delete_node(connection, who)
             say(f"node {who.name} is deleted")
         except (ApiError, ClusterError) as error:
             if not force:
@@ -79,12 +80,18 @@ def _stopped(who: Identity, what: str, error: Exception) -> ClusterError:
     return ClusterError(where=f"node {who.name}", what=f"{what}: {error}", remedy=FORCE)
 
 
-def delete_node(connection: Connection, name: str) -> None:
-    """Delete the Node; one that is not there is no error. Raises ApiError, ClusterError."""
+def delete_node(connection: Connection, who: Identity) -> None:
+    """Delete the Node, and the request by which its name was given out. Raises ApiError, ClusterError."""
+    _delete(connection, f"/api/v1/nodes/{who.name}", (404,))
+    if who.request:
+        _delete(connection, f"{REQUESTS}/{who.request}", (403, 404))  # one that was cleaned away is nobody's
+
+
+def _delete(connection: Connection, path: str, accepted: Sequence[int]) -> None:
     try:
-        connection.call("DELETE", f"/api/v1/nodes/{name}")
+        connection.call("DELETE", path)
     except ApiError as error:
-        if not error.is_not_found:
+        if error.code not in accepted:
             raise
 
 

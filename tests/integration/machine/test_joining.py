@@ -1,31 +1,81 @@
-"""A machine joins by a token, runs pods like any node, and leaves without a trace."""
+"""A machine joins by a token, runs pods like any node, comes back after a reboot, and leaves without a trace."""
 
 from __future__ import annotations
+
+from machines import Joinable, Machine
 
 POD = """
 apiVersion: v1
 kind: Pod
-metadata: {name: %(name)s, labels: {app: %(name)s}}
+metadata: {name: NAME}
 spec:
-  nodeName: %(node)s
+  nodeName: NODE
   terminationGracePeriodSeconds: 1
   containers:
   - name: web
     image: busybox:test
     imagePullPolicy: IfNotPresent
-    command: [sh, -c, "mkdir /www; echo %(name)s > /www/index.html; exec httpd -f -p 8080 -h /www"]
+    command: [sh, -c, "echo NAME > /scratch/index.html; exec httpd -f -p 8080 -h /scratch"]
     volumeMounts: [{name: scratch, mountPath: /scratch}]
   volumes:
   - {name: scratch, emptyDir: {medium: Memory}}
 """
 
 
-def test_a_machine_joins_runs_a_pod_and_leaves_without_a_trace(joinable, machine) -> None:
+def pod(name: str, node: str) -> str:
+    return POD.replace("NAME", name).replace("NODE", node)
+
+
+def container_of(joinable: Joinable, name: str) -> tuple[str, int]:
+    """A pod's container's id and restarts."""
+    status = joinable.cluster.get("pod", name)["status"]["containerStatuses"][0]
+    return status["containerID"], status["restartCount"]
+
+
+def test_a_machine_joins_runs_pods_and_leaves_without_a_trace(joinable: Joinable, machine: Machine) -> None:
+    cluster = joinable.cluster
     before = machine.traces()
     said = machine.sampan(*joinable.join())
-    print(said)
+    assert "this machine has the identity of node m1" in said
+    assert "start the node by: sampan node" in said
+    assert "this machine is node m1 of https://172.30.0.1:6443 already" in machine.sampan(*joinable.join())
+    machine.take_images()
     with machine.node():
         joinable.ready("m1")
-        print(machine.shell("ps -e -o pid,ppid,args; ip link; findmnt | tail -20"))
-        print(machine.sampan("leave"))
+        cluster.apply("default", pod("here", "n1"), ready="here")
+        cluster.apply("default", pod("there", "m1"), ready="there")
+        address = cluster.get("pod", "there")["status"]["podIP"]
+        assert cluster.inside("default", "here", f"wget -qO- http://{address}:8080/") == "there\n"
+        address = cluster.get("pod", "here")["status"]["podIP"]
+        assert cluster.inside("default", "there", f"wget -qO- http://{address}:8080/") == "here\n"
+        kept = container_of(joinable, "there")
+    with machine.node():  # the service manager starts it again: containers know nothing of it
+        joinable.ready("m1")
+        assert cluster.inside("default", "there", "cat /scratch/index.html") == "there\n"
+        assert container_of(joinable, "there") == kept
+        said = machine.sampan("leave")
+    assert "evicting pod default/there" in said
+    assert "node m1 is deleted" in said
     assert machine.traces() == before
+    assert "not found" in cluster.run("kubectl", "get", "node", "m1", code=1).stderr
+    cluster.kubectl("delete", "pod", "here", "--grace-period=0", "--force")
+    assert "has the identity" in machine.sampan(*joinable.join())  # its name is free again
+    machine.sampan("leave")
+    assert machine.traces() == before
+
+
+def test_a_machine_that_reboots_comes_back_with_its_pods(joinable: Joinable, machine: Machine) -> None:
+    cluster = joinable.cluster
+    machine.sampan(*joinable.join())
+    machine.take_images()
+    with machine.node():
+        joinable.ready("m1")
+        cluster.apply("default", pod("lasting", "m1"), ready="lasting")
+        kept = container_of(joinable, "lasting")
+        machine.reboot()
+    with machine.node():
+        cluster.eventually(lambda: container_of(joinable, "lasting")[1] == 1)
+        cluster.kubectl("wait", "--for=condition=Ready", "pod/lasting", "--timeout=60s")
+        assert cluster.inside("default", "lasting", "cat /scratch/index.html") == "lasting\n"
+        assert container_of(joinable, "lasting")[0] != kept[0]
+        machine.sampan("leave")
