@@ -19,6 +19,7 @@ from typing import Any
 from deploy import api, cgroups, control, kubeconfig, ledger, lookup, pki, process_tree, removal, spec, supervisor
 from deploy.ledger import Entry, Made
 from deploy.places import Places
+from deploy.snapshots import exchange
 from deploy.spec import Cluster, NodeSpec
 from sampan.errors import ClusterError
 
@@ -44,6 +45,7 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
         if kubeconfig.has(name):  # if not, an earlier start was killed, or wrote it elsewhere
             return False
     since = 0.0 if cgroups.processes(where.cgroup) else time.time()  # nodes that live on need not speak again
+    exchange.finish_interrupted(where)
     cluster = _described(where, wanted)
     say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
     process = None if running else _launch(where)

@@ -11,7 +11,6 @@ import contextlib
 import gc
 import json
 import os
-import shutil
 import socket
 import sys
 import time
@@ -19,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups, components, control_plane, links, pausing, pki, spec, syscalls
+from deploy import cgroups, components, control_plane, links, pausing, pki, removal, spec, syscalls
 from deploy.drivers.driver import Driver, node_child
 from deploy.drivers.namespaces import Namespaces
 from deploy.places import NodePlaces, Places
@@ -46,6 +45,7 @@ class Supervisor:
             watch=self._tree.watch,
             unwatch=self._tree.unwatch,
             hold=self._tree.hold,
+            nodes=lambda: [places.node(one.name) for one in self._cluster.spec.nodes],
             machines=self._machines,
             api_pid=lambda: self._tree.pid("apiserver"),
         )
@@ -112,7 +112,7 @@ class Supervisor:
     # -- control ------------------------------------------------------------------------------------------------
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        if request.get("do") not in ("status", "pause", "resume"):
+        if request.get("do") not in ("status", "pause", "resume", "hold", "release"):
             self._pausing.resume()  # whatever changes a cluster finds it awake
         match request:
             case {"do": "status"}:
@@ -126,6 +126,12 @@ class Supervisor:
                 return {"changed": self._pausing.pause()}
             case {"do": "resume"}:
                 return {"changed": self._pausing.resume()}
+            case {"do": "hold", "pid": int(pid)}:
+                self._pausing.hold_for(pid)
+                return {}
+            case {"do": "release"}:
+                self._pausing.release()
+                return {}
             case {"do": "stop"}:
                 self._tree.end()
                 return {"pid": os.getpid()}
@@ -136,6 +142,8 @@ class Supervisor:
             case {"do": "node-stop", "name": str(name)}:
                 self._tree.remove(node_child(self._known(name).name))
                 return {}
+            case {"do": "node-wipe", "name": str(name)}:
+                return self._wipe_node(self._known(name))
             case {"do": "node-start", "name": str(name)}:
                 self._start_node(self._known(name))
                 return {}
@@ -158,14 +166,21 @@ class Supervisor:
         self._start_node(self._known(added.name))
         return {}
 
-    def _remove_node(self, removed: NodeSpec) -> dict[str, Any]:
-        self._tree.remove(node_child(removed.name))
-        own = self._places.node(removed.name)
+    def _wipe_node(self, wiped: NodeSpec) -> dict[str, Any]:
+        """Stop a node and remove its state, disk included. What it has said (its logs) stays."""
+        self._tree.remove(node_child(wiped.name))
+        own = self._places.node(wiped.name)
         cgroups.kill(own.cgroup)
         cgroups.remove(own.cgroup)
+        kept = [*removal.remove_tree(own.run), *removal.remove_tree(own.state)]
+        if kept:
+            raise ValueError(f"left alone what is mounted at {', '.join(map(str, kept))}; unmount it and try again")
+        return {}
+
+    def _remove_node(self, removed: NodeSpec) -> dict[str, Any]:
+        self._wipe_node(removed)
+        removal.remove_tree(self._places.node(removed.name).log)
         self._describe([one for one in self._cluster.spec.nodes if one.name != removed.name])
-        for path in (own.run, own.log, own.state):
-            shutil.rmtree(path, ignore_errors=False)
         self._driver(removed).remove(removed)
         return {}
 

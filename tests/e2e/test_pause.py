@@ -64,7 +64,7 @@ def test_frozen_for_three_times_the_grace_nobody_is_missed(resting: LocalCluster
     assert "already" in resting.kctl("cluster", "pause", "rest")
     assert "paused" in resting.kctl("cluster", "status", "rest", code=1)
     assert "paused" in resting.kctl("cluster", "list")
-    assert freezer.is_frozen(f"{resting.places.cgroup}/nodes")
+    assert freezer.is_frozen(f"{resting.places.cgroup}/nodes/n1")
     used = processor_seconds(resting)
     time.sleep(FROZEN_SECONDS)  # the length of the gap is what is tested
     assert processor_seconds(resting) == used
@@ -107,7 +107,7 @@ def test_a_request_on_an_open_connection_wakes_it_and_a_closed_one_does_not(rest
     resting.kctl("cluster", "pause", "rest")
     dropped.close()
     time.sleep(0.3)  # it must not wake: there is nothing to wait for
-    assert freezer.is_frozen(f"{resting.places.cgroup}/nodes")
+    assert freezer.is_frozen(f"{resting.places.cgroup}/nodes/n1")
     kept.request("GET", "/version")
     assert kept.getresponse().status == 200
     kept.close()
@@ -116,7 +116,7 @@ def test_a_request_on_an_open_connection_wakes_it_and_a_closed_one_does_not(rest
 def test_a_paused_cluster_can_be_changed_and_stopped(resting: LocalCluster) -> None:
     resting.kctl("cluster", "pause", "rest")
     resting.kctl("cluster", "node", "disconnect", "n2", "--cluster", "rest")
-    assert not freezer.is_frozen(f"{resting.places.cgroup}/nodes")
+    assert not freezer.is_frozen(f"{resting.places.cgroup}/nodes/n1")
     resting.kctl("cluster", "node", "connect", "n2", "--cluster", "rest")
     resting.kctl("cluster", "pause", "rest")
     resting.kctl("cluster", "stop", "rest")

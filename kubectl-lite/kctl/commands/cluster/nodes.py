@@ -36,7 +36,12 @@ def run(values: Values) -> int:
     if not node:
         raise UsageError(f"kctl cluster node {action} needs the node's name")
     since = time.time()
-    cluster.node_request(values.cluster, node, action)
+    if action == "reset":
+        from deploy import resetting
+
+        resetting.reset(values.cluster, node, tell)
+    else:
+        cluster.node_request(values.cluster, node, action)
     if action in ("start", "reset"):
         cluster.wait_for_node(Places.of(values.cluster), node, since, tell)
     tell(f"node {node}: {action} done")
