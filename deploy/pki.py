@@ -14,6 +14,7 @@ import yaml
 
 from deploy.spec import Cluster, NodeSpec
 from sampan.certs import Authority, Pair, signing_key
+from sampan.kubeconfig import SERVERS_EXTENSION
 
 CONTROL_PLANE = {
     "admin": ("kubernetes-admin", ("system:masters",)),
@@ -101,18 +102,23 @@ def _authority(pki: Path) -> Authority:
     return authority
 
 
-def kubeconfig(pki: Path, identity: str, server: str, context: str) -> dict[str, Any]:
-    """A kubeconfig with the certificates inside, so that one file is enough."""
+def kubeconfig(pki: Path, identity: str, server: str, context: str, *, servers: Sequence[str] = ()) -> dict[str, Any]:
+    """A kubeconfig with the certificates inside, so that one file is enough. `servers` are all that are known."""
 
     def inline(data: bytes) -> str:
         return base64.b64encode(data).decode()
 
     pair = read(pki, identity)
-    authority = (pki / "ca.crt").read_bytes()
+    cluster: dict[str, Any] = {
+        "server": server,
+        "certificate-authority-data": inline((pki / "ca.crt").read_bytes()),
+    }
+    if len(servers) > 1:
+        cluster["extensions"] = [{"name": SERVERS_EXTENSION, "extension": {"servers": list(servers)}}]
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": context, "cluster": {"server": server, "certificate-authority-data": inline(authority)}}],
+        "clusters": [{"name": context, "cluster": cluster}],
         "users": [
             {
                 "name": context,

@@ -104,8 +104,11 @@ BOOTSTRAPPERS = (
     JOIN_FACTS,
     CLUSTER_INFO,
     Rule(("get",), ("",), ("nodes",)),
+    Rule(("get",), ("",), ("secrets",), names=("sampan-certs",), namespace="kube-system"),
 )
-"""A machine that joins: it asks for a certificate, and learns whether its name is taken."""
+"""A machine that joins: it asks for a certificate, and learns whether its name is taken.
+
+One that becomes a server also reads the shared keys, which are encrypted and there for two hours at most."""
 CONTROLLERS = (
     Rule((*READ, *WRITE, "deletecollection"), ANY, ANY),
     Rule(("approve", "sign"), ("certificates.k8s.io",), ("signers",)),

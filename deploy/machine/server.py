@@ -108,6 +108,7 @@ class Greeting:
         connection = admin_connection(places, settings)
         _wait_until_ready(connection, time.monotonic() + READY_SECONDS)
         say(f"the API is ready at {settings.url}")
+        pki.write_kubeconfig(places.admin_kubeconfig, admin_kubeconfig(places, settings, connection))
         say(f"the administrator's kubeconfig is {places.admin_kubeconfig}")
         if self.how_to_join:
             token = tokens.create(connection, seconds=tokens.JOIN_SECONDS, description="made at the server's start")
@@ -138,6 +139,19 @@ def upload(places: ServerPlaces, settings: Settings, certificate_key: str, say: 
     token = tokens.create(connection, seconds=certs_upload.SECONDS, description="for further servers")
     say("a machine joins as a further server, within 2 hours, by:")
     say(f"  sampan server --join {_joining(places, settings, token.text)} --certificate-key {key}")
+
+
+def admin_kubeconfig(places: ServerPlaces, settings: Settings, connection: Connection) -> dict[str, Any]:
+    """The administrator's kubeconfig, with all servers that live now, this one first. Raises ApiError, ClusterError."""
+    found = connection.call("GET", "/api/v1/namespaces/default/endpoints/kubernetes")
+    living = [
+        f"https://{address['ip']}:{port['port']}"
+        for subset in found.get("subsets") or ()
+        for port in subset.get("ports") or ()
+        for address in subset.get("addresses") or ()
+    ]
+    servers = tuple(dict.fromkeys((settings.url, *living)))
+    return pki.kubeconfig(places.pki, "admin", settings.url, "sampan", servers=servers)
 
 
 def admin_connection(places: ServerPlaces, settings: Settings) -> Connection:
@@ -188,6 +202,9 @@ def parser() -> argparse.ArgumentParser:
         "--certificate-key", default="", metavar="HEX", help="with --join, or --upload-certs: what the keys are under"
     )
     made.add_argument("--upload-certs", action="store_true", help="share the keys for two hours, for further servers")
+    made.add_argument(
+        "--print-kubeconfig", action="store_true", help="print the administrator's kubeconfig with all living servers"
+    )
     made.add_argument("--prepare", action="store_true", help="only write what a start needs, as service install does")
     made.add_argument("--log-files", action="store_true", help="log to files instead of standard error")
     return made
@@ -206,6 +223,8 @@ def main(argv: Sequence[str]) -> int:
             raise ClusterError(where=f"--config {path}", what=error.strerror or str(error)) from error
     if _is_running(places):
         return _while_running(places, options, given)
+    if options.print_kubeconfig:
+        raise ClusterError(where="--print-kubeconfig", what="no server runs here", remedy="run: sampan server")
     joining = None if places.settings.exists() else _joining_of(options)
     settings = prepare(places, given, EtcdFiles(options.etcd_ca, options.etcd_cert, options.etcd_key), joining, _say)
     if options.prepare:
@@ -249,13 +268,20 @@ def _is_running(places: ServerPlaces) -> bool:
 def _while_running(places: ServerPlaces, options: argparse.Namespace, given: dict[str, Any]) -> int:
     """A server runs already: only what can be done beside it. Raises ClusterError for the rest."""
     settings = server_settings.read(places.settings)
-    if not options.upload_certs or given or options.join or settings is None:
+    aside = options.upload_certs or options.print_kubeconfig
+    if not aside or given or options.join or settings is None:
         raise ClusterError(
             where="this machine",
             what="a server runs here already",
-            remedy="end it before its settings are changed; --upload-certs works beside it",
+            remedy="end it to change its settings; --upload-certs and --print-kubeconfig work beside it",
         )
-    upload(places, settings, options.certificate_key, _say)
+    if options.upload_certs:
+        upload(places, settings, options.certificate_key, _say)
+    if options.print_kubeconfig:
+        import yaml
+
+        value = admin_kubeconfig(places, settings, admin_connection(places, settings))
+        print(yaml.safe_dump(value, sort_keys=False), end="")
     return 0
 
 

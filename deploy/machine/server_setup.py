@@ -220,6 +220,8 @@ def _plane(places: ServerPlaces, settings: Settings) -> control_plane.ControlPla
         domain=settings.domain,
         node_monitor_grace_seconds=settings.node_monitor_grace_seconds,
         log_level=settings.log_level,
+        network_mode=settings.network_mode,
+        node_lease_seconds=settings.node_lease_seconds,
     )
 
 

@@ -1,0 +1,165 @@
+"""A link in a network namespace of its own, to plug machines into, and an etcd cluster that spans three of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+
+from clusters import LocalCluster
+from machines import Machine
+from sampan.certs import Authority
+
+ADDRESS = "10.77.0.254"
+HOLD = """
+import sys
+from deploy import links, syscalls
+syscalls.unshare(syscalls.CLONE_NEWNET)
+links.make_bridge(sys.argv[1], 24)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+class Link:
+    """A bridge. To a Machine it looks as a local cluster does: an environment, and a process that holds the network."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="sampan-link-", dir="/var/tmp"))
+        self.environment = os.environ | {
+            "HOME": str(self.home),
+            "KUBECONFIG": str(self.home / "kubeconfig"),
+            "NO_COLOR": "1",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        }
+        self.environment["SAMPAN_IMAGE_STORE"] = str(self.home / "images")
+        self._holder = subprocess.Popen(
+            [sys.executable, "-c", HOLD, ADDRESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == b"up\n"
+        pid = self.home / "pid"
+        pid.write_text(str(self._holder.pid))
+        self.places = SimpleNamespace(pid=pid)
+
+    def command(self, *words: str) -> list[str]:
+        """A command line that runs on this link, beside the machines."""
+        return ["nsenter", f"--target={self._holder.pid}", "--net", *words]
+
+    def client(self, kubeconfig: Path) -> Client:
+        """An administrator's command lines, run beside the machines."""
+        return Client(self, kubeconfig)
+
+    def close(self) -> None:
+        """End it."""
+        self._holder.kill()
+        self._holder.wait()
+        subprocess.run(["rm", "-rf", "--one-file-system", str(self.home)], check=True)
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Client(LocalCluster):
+    """kctl with one kubeconfig, with LocalCluster's ways of asking."""
+
+    def __init__(self, link: Link, kubeconfig: Path) -> None:
+        self.name = "ha"
+        self.environment = link.environment | {"KUBECONFIG": str(kubeconfig)}
+        self._link = link
+
+    def run(
+        self, *words: str, stdin: str | None = None, code: int | None = 0, timeout: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program on the link."""
+        return super().run(*self._link.command(*words), stdin=stdin, code=code, timeout=timeout)
+
+
+class EtcdCluster:
+    """One etcd member a machine, with TLS from an authority of its own."""
+
+    def __init__(self, directory: Path, machines: Sequence[Machine]) -> None:
+        self.directory = directory
+        authority = Authority.create("etcd of the test")
+        hosts = [machine.address for machine in machines]
+        self.ca = directory / "etcd-ca.crt"
+        self.ca.write_bytes(authority.pair.certificate)
+        for name, served in (("etcd", ["127.0.0.1", *hosts]), ("client", [])):
+            authority.issue(name, hosts=served).write(directory / f"{name}.crt", directory / f"{name}.key")
+        self.urls = ",".join(f"https://{host}:2379" for host in hosts)
+        self._cluster = ",".join(f"{one.name}=https://{one.address}:2380" for one in machines)
+        for machine in machines:
+            self.start(machine)
+
+    @property
+    def flags(self) -> list[str]:
+        """What `sampan server` is given."""
+        certificate, key = self.directory / "client.crt", self.directory / "client.key"
+        return ["--etcd", self.urls, "--etcd-ca", str(self.ca), "--etcd-cert", str(certificate), "--etcd-key", str(key)]
+
+    def start(self, machine: Machine) -> None:
+        """Start a machine's member; it ends with the machine."""
+        client, peer = (f"https://{machine.address}:{port}" for port in (2379, 2380))
+        pair = [str(self.directory / "etcd.crt"), str(self.directory / "etcd.key")]
+        flags = {
+            "name": machine.name,
+            "data-dir": machine.home / "etcd",
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": self._cluster,
+            "initial-cluster-token": "ha",
+            "trusted-ca-file": self.ca,
+            "cert-file": pair[0],
+            "key-file": pair[1],
+            "client-cert-auth": "true",
+            "peer-trusted-ca-file": self.ca,
+            "peer-cert-file": pair[0],
+            "peer-key-file": pair[1],
+            "peer-client-cert-auth": "true",
+            "log-level": "warn",
+            "logger": "zap",
+        }
+        log = (machine.home / "etcd.log").open("ab")
+        words = ["etcd", *(f"--{name}={value}" for name, value in flags.items())]
+        subprocess.Popen(machine.inside(*words), stdout=log, stderr=log, env=machine.environment, cwd="/")
+
+
+class Server:
+    """`sampan server` in a machine."""
+
+    def __init__(self, machine: Machine, *flags: str) -> None:
+        self.machine = machine
+        self.log = machine.home / "server.log"
+        words = [sys.executable, "-m", "deploy.machine", "server", "--log-files", *flags]
+        self.process = subprocess.Popen(
+            machine.inside(*words), stdout=self.log.open("ab"), stderr=subprocess.STDOUT, env=machine.environment
+        )
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's, with this server first."""
+        return self.machine.places.server / "admin.kubeconfig"
+
+    def said(self, beginning: str, seconds: float = 60.0) -> str:
+        """The rest of the first line that begins so, once it is there. Raises AssertionError."""
+        deadline = time.monotonic() + seconds
+        while True:
+            text = self.log.read_text()
+            for line in text.splitlines():
+                if line.strip().startswith(beginning):
+                    return line.strip().removeprefix(beginning).strip()
+            assert self.process.poll() is None, f"the server ended:\n{text}"
+            assert time.monotonic() < deadline, f"no line {beginning!r} after {seconds:.0f} s:\n{text}"
+            time.sleep(0.1)

@@ -1,0 +1,143 @@
+"""Three servers over one etcd cluster of three: any one dies, and nothing is noticed but a reconnect."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ha.link import Client, EtcdCluster, Link, Server
+from machines import Machine
+
+SERVERS = {"s1": "10.77.0.1", "s2": "10.77.0.2", "s3": "10.77.0.3"}
+NODES = {"w1": "10.77.0.11", "w2": "10.77.0.12"}
+LEASE_SECONDS = 15
+WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: busybox:test
+        imagePullPolicy: IfNotPresent
+        command: [sh, -c, "mkdir /www; hostname > /www/index.html; exec httpd -f -p 8080 -h /www"]
+        readinessProbe: {httpGet: {port: 8080}, periodSeconds: 1}
+"""
+
+
+@dataclass
+class Cluster:
+    """What the test works with."""
+
+    link: Link
+    machines: dict[str, Machine]
+    servers: dict[str, Server]
+    client: Client
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with contextlib.ExitStack() as stack:
+        link = stack.enter_context(Link())
+        machines = {
+            name: stack.enter_context(Machine(link, name, address)) for name, address in (SERVERS | NODES).items()
+        }
+        etcd = EtcdCluster(tmp_path, [machines[name] for name in SERVERS])
+        servers = {"s1": Server(machines["s1"], *etcd.flags, "--upload-certs")}
+        join_node = servers["s1"].said("sampan join").split()
+        join_server = servers["s1"].said("sampan server").split()
+        for name in ("s2", "s3"):
+            servers[name] = Server(machines[name], *join_server)
+        for name in ("s2", "s3"):
+            servers[name].said("the API is ready")
+        for name in NODES:
+            machines[name].sampan("join", *join_node)
+            stack.enter_context(machines[name].node())
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(machines["s1"].sampan("server", "--print-kubeconfig"))
+        client = link.client(kubeconfig)
+        client.build_busybox()
+        for name in NODES:
+            client.kctl("wait", "--for=create", f"node/{name}", "--timeout=60s")
+            client.kctl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=60s")
+        yield Cluster(link, machines, servers, client)
+
+
+def holders(client: Client) -> dict[str, str]:
+    """Who leads: lease -> the holder."""
+    leases = yaml.safe_load(client.kctl("get", "leases", "-n", "kube-system", "-o", "yaml"))["items"]
+    return {one["metadata"]["name"]: one["spec"].get("holderIdentity", "") for one in leases}
+
+
+def started(client: Client) -> dict[str, tuple[int, str]]:
+    """Pod -> (restarts, when it began) of all pods of the Deployment."""
+    pods = yaml.safe_load(client.kctl("get", "pods", "-l", "app=web", "-o", "yaml"))["items"]
+    return {
+        one["metadata"]["name"]: (
+            one["status"]["containerStatuses"][0]["restartCount"],
+            one["status"]["containerStatuses"][0]["state"]["running"]["startedAt"],
+        )
+        for one in pods
+    }
+
+
+def ready_nodes(client: Client) -> set[str]:
+    nodes = yaml.safe_load(client.kctl("get", "nodes", "-o", "yaml"))["items"]
+    return {
+        one["metadata"]["name"]
+        for one in nodes
+        if any(each["type"] == "Ready" and each["status"] == "True" for each in one["status"]["conditions"])
+    }
+
+
+def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Cluster) -> None:
+    client = cluster.client
+    assert set(SERVERS.values()) == {
+        url.split("//")[1].split(":")[0]
+        for url in yaml.safe_load(Path(client.environment["KUBECONFIG"]).read_text())["clusters"][0]["cluster"][
+            "extensions"
+        ][0]["extension"]["servers"]
+    }
+    client.apply("default", WEB)
+    client.kctl("rollout", "status", "deployment/web", "--timeout=60s")
+    before = started(client)
+    assert len(before) == 2
+
+    leading = holders(client)["sampan-controllers"]
+    victim = next(name for name, address in SERVERS.items() if leading.endswith(f"_{address}"))
+    began = time.monotonic()
+    cluster.machines[victim].close()  # every process by SIGKILL; its network goes with its namespace
+
+    assert client.eventually(lambda: started(client) == before, patience=10), "kctl works again after a reconnect"
+    reconnected = time.monotonic() - began
+    client.kctl("run", "fresh", "--image=busybox:test", "--image-pull-policy=IfNotPresent", "--", "sleep", "3600")
+    client.kctl("wait", "--for=condition=Ready", "pod/fresh", "--timeout=60s")
+    scheduled = time.monotonic() - began
+    client.eventually(lambda: holders(client)["sampan-controllers"] not in ("", leading), patience=LEASE_SECONDS + 15)
+    led = time.monotonic() - began
+    print(f"killed {victim}: kctl after {reconnected:.1f} s, a new pod Ready after {scheduled:.1f} s, led {led:.1f} s")
+
+    # The controllers act again, and the endpoints list those that live.
+    client.kctl("scale", "deployment/web", "--replicas=3")
+    client.eventually(lambda: len(started(client)) == 3)
+    living = {SERVERS[name] for name in SERVERS if name != victim}
+
+    def endpoints() -> set[str]:
+        found = yaml.safe_load(client.kctl("get", "endpoints", "kubernetes", "-o", "yaml"))
+        return {address["ip"] for subset in found["subsets"] for address in subset["addresses"]}
+
+    client.eventually(lambda: endpoints() == living, patience=LEASE_SECONDS + 10)
+    assert ready_nodes(client) == set(NODES)
+    after = started(client)
+    assert {name: after[name] for name in before} == before, "running pods notice nothing"
