@@ -171,7 +171,7 @@ def _joining(places: ServerPlaces, settings: Settings, token: str) -> str:
 def _wait_until_ready(connection: Connection, deadline: float) -> None:
     while True:
         try:
-            connection.call("GET", "/api/v1/namespaces/kube-system")
+            connection.call("GET", "/readyz")
             return
         except (ApiError, ClusterError) as error:
             if time.monotonic() > deadline:
