@@ -10,7 +10,7 @@ BENCHES := api_load pod_start container_start scheduling network kctl_startup cl
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit test-robustness lint bench clean
+.PHONY: help setup demo test test-ha unit test-robustness lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ demo: setup ## a three-node cluster does the main job, as a story with timings
 
 test: setup .tools/.test-packages .tools/helm/helm lint ## lint, then all tests
 	@$(VENV)/bin/python -m pytest
+
+test-ha: setup ## three servers over an etcd cluster of three, one of which dies (about 2 minutes)
+	@SAMPAN_TEST_HA=1 $(VENV)/bin/python -m pytest -s tests/ha
 
 unit: setup ## the fast tests alone
 	@$(VENV)/bin/python -m pytest tests/unit

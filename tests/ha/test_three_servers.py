@@ -81,15 +81,14 @@ def holders(client: Client) -> dict[str, str]:
 
 
 def started(client: Client) -> dict[str, tuple[int, str]]:
-    """Pod -> (restarts, when it began) of all pods of the Deployment."""
+    """Pod -> (restarts, when it began) of all pods of the Deployment that run."""
     pods = yaml.safe_load(client.kctl("get", "pods", "-l", "app=web", "-o", "yaml"))["items"]
-    return {
-        one["metadata"]["name"]: (
-            one["status"]["containerStatuses"][0]["restartCount"],
-            one["status"]["containerStatuses"][0]["state"]["running"]["startedAt"],
-        )
-        for one in pods
-    }
+    found = {}
+    for one in pods:
+        for container in one["status"].get("containerStatuses", ()):
+            if running := container["state"].get("running"):
+                found[one["metadata"]["name"]] = (container["restartCount"], running["startedAt"])
+    return found
 
 
 def ready_nodes(client: Client) -> set[str]:
@@ -101,21 +100,19 @@ def ready_nodes(client: Client) -> set[str]:
     }
 
 
-def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Cluster) -> None:
+@pytest.mark.parametrize("role", ["leads the controllers", "leads nothing"])
+def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Cluster, role: str) -> None:
     client = cluster.client
-    assert set(SERVERS.values()) == {
-        url.split("//")[1].split(":")[0]
-        for url in yaml.safe_load(Path(client.environment["KUBECONFIG"]).read_text())["clusters"][0]["cluster"][
-            "extensions"
-        ][0]["extension"]["servers"]
-    }
+    entry = yaml.safe_load(Path(client.environment["KUBECONFIG"]).read_text())["clusters"][0]["cluster"]
+    assert set(entry["extensions"][0]["extension"]["servers"]) == {f"https://{one}:6443" for one in SERVERS.values()}
     client.apply("default", WEB)
     client.kctl("rollout", "status", "deployment/web", "--timeout=60s")
     before = started(client)
     assert len(before) == 2
 
     leading = holders(client)["sampan-controllers"]
-    victim = next(name for name, address in SERVERS.items() if leading.endswith(f"_{address}"))
+    leaders = {name for name, address in SERVERS.items() if leading.endswith(f"_{address}")}
+    victim = (sorted(leaders) if role == "leads the controllers" else sorted(SERVERS.keys() - leaders))[0]
     began = time.monotonic()
     cluster.machines[victim].close()  # every process by SIGKILL; its network goes with its namespace
 
@@ -124,9 +121,11 @@ def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Clu
     client.kctl("run", "fresh", "--image=busybox:test", "--image-pull-policy=IfNotPresent", "--", "sleep", "3600")
     client.kctl("wait", "--for=condition=Ready", "pod/fresh", "--timeout=60s")
     scheduled = time.monotonic() - began
-    client.eventually(lambda: holders(client)["sampan-controllers"] not in ("", leading), patience=LEASE_SECONDS + 15)
-    led = time.monotonic() - began
-    print(f"killed {victim}: kctl after {reconnected:.1f} s, a new pod Ready after {scheduled:.1f} s, led {led:.1f} s")
+    if victim in leaders:
+        patience = LEASE_SECONDS + 5  # from the last renewal, which was before the kill
+        client.eventually(lambda: holders(client)["sampan-controllers"] not in ("", leading), patience=patience)
+    acting = time.monotonic() - began
+    print(f"{victim}, which {role}: kctl {reconnected:.1f} s, new pod Ready {scheduled:.1f} s, led {acting:.1f} s")
 
     # The controllers act again, and the endpoints list those that live.
     client.kctl("scale", "deployment/web", "--replicas=3")
