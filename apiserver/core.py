@@ -21,6 +21,7 @@ from apiserver.registry import Registry, storage_key, storage_name, storage_path
 from apiserver.ring import Item
 from apiserver.statuses import not_found
 from apiserver.storage import PREFIX, Stale, Storage
+from apiserver.traces import Traces
 from apiserver.writes import PATCH_ATTEMPTS, Body, create, update
 from sampan.api.meta_v1 import DeleteOptions
 from sampan.clock import Clock
@@ -44,6 +45,7 @@ class Core:
         self.storage = Storage(config.etcd_endpoints, config.etcd)
         self.cache = Cache(self.storage, self._clock)
         self._compaction = Compaction(self.storage, self.cache)
+        self.traces = Traces()
         self.stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._actions: dict[tuple[str, ...], tuple[Action, ...]] = {}

@@ -25,6 +25,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from apiserver.traces import Traces
 from sampan.api.base import Object
 from sampan.api.meta_v1 import DeleteOptions
 from sampan.clock import Clock
@@ -105,6 +106,10 @@ class Server(Protocol):
     @property
     def settings(self) -> Settings:
         """The server's configuration."""
+
+    @property
+    def traces(self) -> Traces:
+        """What is remembered of objects' starts."""
 
     def peek(self, resource: Resource[Any], namespace: str, name: str) -> Json | None:
         """The object as the watch cache has it now; never mutate it."""
@@ -211,6 +216,8 @@ class Strategy(Generic[M]):
     """Whether PUT without resourceVersion overwrites; otherwise it is 422."""
     create_on_update: bool = False
     """Whether PUT of a missing object creates it (leases, nodes' objects)."""
+    traced: bool = False
+    """Whether the server remembers when one was received, admitted and stored (traces.py)."""
     delete_returns_object: bool = False
     """DELETE answers the object instead of a Status, even when it is gone at once."""
     grace: Callable[[M, DeleteOptions], int | None] = _nothing

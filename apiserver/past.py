@@ -1,7 +1,10 @@
-"""The page /sampan/history: which resourceVersion was the newest at a time, and how far back the past goes.
+"""Two pages: which resourceVersion was the newest at a time, and what is remembered of a pod's start.
+
+/sampan/history tells how far back the past goes, too.
 
 GET /sampan/history?at=RFC3339 answers {"kind": "History", "resourceVersion", "time", "oldest", "newest"}; without `at`
 only the last two. The state of any kind at that time is then its list with resourceVersionMatch=Exact.
+GET /sampan/trace?uid=UID answers {"steps": [{"step", "begin", "end"}]} of a pod (traces.py).
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from apiserver.pages import Page
 from apiserver.statuses import not_allowed
 from sampan.errors import ApiError, Reason
 
-PATH = "/sampan/history"
+HISTORY_PATH = "/sampan/history"
+TRACE_PATH = "/sampan/trace"
 
 
 def history_page(core: Core) -> Page:
@@ -32,6 +36,21 @@ def history_page(core: Core) -> Page:
         if request.method != "GET":
             raise not_allowed(request.method)
         return respond(orjson.dumps(answer(core, asked.query.get("at", ""))))
+
+    return page
+
+
+def trace_page(core: Core) -> Page:
+    """What this server remembers of a pod's start."""
+
+    async def page(request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
+        if request.method != "GET":
+            raise not_allowed(request.method)
+        uid = asked.query.get("uid", "")
+        found = core.traces.of(uid)
+        if not found:
+            raise ApiError(404, Reason.NOT_FOUND, f"this server remembers no pod of UID {uid!r}")
+        return respond(orjson.dumps({"steps": found}))
 
     return page
 

@@ -31,7 +31,7 @@ from apiserver.nodes.proxy import NodeProxy, kubelet_tls
 from apiserver.nodes.through import Through
 from apiserver.openapi.documents import Documents
 from apiserver.pages import SitePages
-from apiserver.past import PATH, history_page
+from apiserver.past import HISTORY_PATH, TRACE_PATH, history_page, trace_page
 from apiserver.registry import Registry
 from apiserver.startup import bootstrap
 from sampan import kinds as known
@@ -77,7 +77,8 @@ class Site:
         self.custom_kinds = CustomKinds(self.core)
         self.when_ready(self.custom_kinds.run)
         documents = Documents(self.registry)
-        self.pages.add(PATH, history_page(self.core))
+        self.pages.add(HISTORY_PATH, history_page(self.core))
+        self.pages.add(TRACE_PATH, trace_page(self.core))
         self.pages.add("/openapi/v3", documents.page_v3, below=True)
         self.pages.add("/openapi/v2", documents.page_v2)
 

@@ -210,6 +210,7 @@ async def _create(
     lease = await core.storage.lease(strategy.ttl_seconds(core)) if strategy.ttl_seconds else 0
     await strategy.before_create(obj, context)
     data = stored(kind, obj)
+    admitted = core.clock.now() if strategy.traced else context.now
     try:
         revision = await core.storage.put(key, data, 0, lease)
     except Stale:
@@ -219,6 +220,8 @@ async def _create(
         if error.code == 413:
             await strategy.after_delete(obj, core)
         raise
+    if strategy.traced:
+        core.traces.created(obj.metadata.uid or "", context.now, admitted, core.clock.now())
     return Written(Item(path, data, revision, 1), created=True)
 
 

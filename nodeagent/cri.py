@@ -208,6 +208,11 @@ class Runtime:
                 found[uid] = (item.labels.get(observed.POD_NAMESPACE, ""), item.labels.get(observed.POD_NAME, ""))
         return found
 
+    async def sandbox_info(self, sandbox_id: str) -> dict[str, str]:
+        """What the runtime tells for debugging; each runtime has words of its own. Raises CriError."""
+        request = cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox_id, verbose=True)
+        return dict((await self._call(self._runtime.PodSandboxStatus, request)).info)
+
     async def states(self) -> dict[str, frozenset[tuple[str, int]]]:
         """What a relist compares: uid -> ids and states of all its sandboxes and containers."""
         sandboxes = await self._call(self._runtime.ListPodSandbox, cri.ListPodSandboxRequest())

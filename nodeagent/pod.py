@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nodeagent import timings
 from nodeagent.containers import log_directory
 from nodeagent.cri import CriError
 from nodeagent.lifecycle import Stage, move_pod
@@ -50,6 +51,7 @@ from nodeagent.server.logs import remove_logs
 from nodeagent.start import StartFailure, kill, start_container, start_sandbox
 from nodeagent.status import status_of
 from nodeagent.statuses import Latest, StatusWriter
+from nodeagent.timings import Timings
 from nodeagent.volumes.errors import VolumeError
 from nodeagent.volumes.tree import remove_tree
 from sampan.api import core_v1
@@ -94,6 +96,8 @@ class PodWorker:
         self._statuses = StatusWriter(node.client, node.clock, self._latest, self._wake.set)
         self._verdict: Verdict | None = None
         self.observed = Observed()
+        self.timings = Timings(node.clock)
+        self.timings.begin(timings.SEEN)
         self.waiting: dict[str, str] = {}
         """Why containers do not run just now, by name."""
         self._watchers: list[Callable[[], None]] = []
@@ -362,6 +366,7 @@ class PodWorker:
                 raise AssertionError("containers are started in order, by _start_all")
 
     async def _mount_volumes(self) -> None:
+        self.timings.begin(timings.VOLUMES)
         try:
             await self._node.references.want(self.uid, referenced(self._pod))
             tokens = await self._node.tokens.of_pod(self._pod)
@@ -374,6 +379,7 @@ class PodWorker:
         else:
             self._clear(VOLUME_FAILURE)
             self._volumes_ready = True
+            self.timings.end(timings.VOLUMES)
 
     async def _refresh(self) -> None:
         if self.stage not in (Stage.STARTING, Stage.RUNNING):
@@ -396,6 +402,7 @@ class PodWorker:
         return sandbox.ips if sandbox is not None else ()
 
     async def _create_sandbox(self, step: CreateSandbox) -> None:
+        self.timings.begin(timings.SANDBOX)
         try:
             await start_sandbox(self._node, self._pod, step)
         except SampanError as error:
@@ -404,6 +411,7 @@ class PodWorker:
             self._fail(SANDBOX_FAILURE, "ContainerCreating", message, first=1.0, most=30.0)
         else:
             self._clear(SANDBOX_FAILURE)
+            self.timings.end(timings.SANDBOX)
 
     async def _start_all(self, steps: list[StartContainer]) -> None:
         """Start containers one after another; one that fails does not stop the next."""
@@ -438,14 +446,31 @@ class PodWorker:
             return
 
         def created(container_id: str) -> None:
+            self.timings.end(timings.CREATED, member.name)
+            self.timings.begin(timings.STARTED, member.name)
             self._prober.starting.add(container_id)
 
         def started(container_id: str) -> None:
+            self.timings.end(timings.STARTED, member.name)
             self._wake.set()
+
+        def pulled() -> None:
+            self.timings.end(timings.IMAGE, member.name)
+            self.timings.begin(timings.CREATED, member.name)
+
+        self.timings.begin(timings.IMAGE, member.name)
 
         try:
             await start_container(
-                self._node, self._pod, member, step, sandbox, self.observed, created=created, started=started
+                self._node,
+                self._pod,
+                member,
+                step,
+                sandbox,
+                self.observed,
+                pulled=pulled,
+                created=created,
+                started=started,
             )
         except StartFailure as failure:
             if failure.reason == "PostStartHookError" and failure.container_id:
@@ -509,7 +534,11 @@ class PodWorker:
                 self._node.say(self._pod, "Normal", "DeadlineExceeded", verdict.message)
 
     def _report(self, seen: Observed, planned: Plan) -> None:
-        self._statuses.put(status_of(self._pod, seen, planned, self._node.facts, self._node.clock.now()))
+        status = status_of(self._pod, seen, planned, self._node.facts, self._node.clock.now())
+        if not self.timings.ready and any(one.type == "Ready" and one.status == "True" for one in status.conditions):
+            self.timings.ready = True
+            self.timings.begin(timings.READY)
+        self._statuses.put(status)
 
 
 def _under(pod: core_v1.Pod) -> str:

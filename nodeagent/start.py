@@ -72,6 +72,7 @@ async def start_container(
     sandbox: Sandbox,
     seen: Observed,
     *,
+    pulled: Callable[[], None],
     created: Callable[[str], None],
     started: Callable[[str], None],
 ) -> str:
@@ -89,6 +90,7 @@ async def start_container(
     except ImageError as error:
         say("Warning", "Failed", f"Error: {error.reason}")
         raise StartFailure(error.reason, str(error)) from None
+    pulled()
     try:
         if not node.services_known() and pod.spec.enable_service_links is not False:
             raise ConfigError("services have not yet been read at least once, cannot construct envvars")

@@ -88,6 +88,7 @@ POD = Kind(
     PODS,
     columns=COLUMNS,
     strategy=Strategy[Pod](
+        traced=True,
         prepare_create=begin,
         prepare_update=change,
         prepare_status=tell,

@@ -43,7 +43,7 @@ async def bind_pod(call: Call, name: str) -> Answer:
     if call.context.dry_run:
         bound(await call.server.read(PODS, call.namespace, name), binding, call)
         return Answer(DONE, 201)
-    await call.server.modify(
+    after = await call.server.modify(
         PODS,
         call.namespace,
         name,
@@ -51,6 +51,7 @@ async def bind_pod(call: Call, name: str) -> Answer:
         subresource="binding",
         user=call.user,
     )
+    call.server.traces.bound(after["metadata"]["uid"], call.context.now, call.server.clock.now())
     return Answer(DONE, 201)
 
 

@@ -55,6 +55,7 @@ COMMANDS = {
     "set": "change one part of an object, such as an image",
     "taint": "change the taints of nodes",
     "token": "make, list and revoke the tokens with which machines join",
+    "trace": "show a pod's start step by step, and what each step took",
     "uncordon": "let new pods come to a node again",
     "version": "print the client's and the server's version",
     "wait": "wait until objects are as one says",

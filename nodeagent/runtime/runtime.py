@@ -303,7 +303,9 @@ class Runtime:
         if "net" in state.namespaces:
             state.networked = True
             sandbox.save()
+            began = self.now()
             state.ips = await self._attach_network(sandbox)
+            sandbox.timings["network"] = (began, self.now())
         state.ready = True
         sandbox.save()
         self.sandboxes[sandbox.id] = sandbox

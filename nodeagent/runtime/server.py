@@ -158,7 +158,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
             timestamp=self._runtime.now(),
         )
         if request.verbose:
-            response.info["info"] = json.dumps({"namespaces": sandbox.state.namespaces})
+            response.info["info"] = json.dumps({"namespaces": sandbox.state.namespaces, "timings": sandbox.timings})
         return response
 
     @answers

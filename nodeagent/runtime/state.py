@@ -104,6 +104,8 @@ class Sandbox:
         self.state = state
         self.lock = asyncio.Lock()
         self.record = Record(directory)
+        self.timings: dict[str, tuple[int, int]] = {}
+        """When steps of its making began and were done, in nanoseconds; not kept across a restart."""
 
     @property
     def key(self) -> tuple[str, str, str, int]:

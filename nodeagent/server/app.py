@@ -7,6 +7,7 @@ Elsewhere: what log files say (logs.py), figures (stats.py), what is spoken insi
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -25,6 +26,7 @@ from nodeagent.restart import members
 from nodeagent.server.logs import LogOptions, moment, read_log
 from nodeagent.server.pod_proxy import PodProxy, refused
 from nodeagent.server.stats import NodeUse, gauges, metrics_resource, summary
+from nodeagent.timings import stamp
 from sampan.upgrade import UpgradeError, forward, is_upgrade
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class KubeletServer:
         route("GET", "/stats/summary", self.stats_summary)
         route("GET", "/metrics", self.metrics)
         route("GET", "/metrics/resource", self.metrics_resource)
+        route("GET", "/debug/pods/{uid}/trace", self.trace)
         return app
 
     # --- finding what is meant
@@ -227,6 +230,23 @@ class KubeletServer:
         pods = await self._pod_stats()
         return web.Response(text=metrics_resource(self._node_use(), pods), content_type="text/plain")
 
+    async def trace(self, request: web.Request) -> web.Response:
+        """When the steps of a pod's start began and were done; the network's are the runtime's, if it tells them."""
+        worker = self._agent.workers.get(request.match_info["uid"])
+        if worker is None:
+            raise web.HTTPNotFound(text=f"no pod has UID {request.match_info['uid']} here\n")
+        steps = worker.timings.to_json()
+        sandbox = worker.observed.sandbox
+        if sandbox is not None:
+            try:
+                info = json.loads((await self._agent.runtime.sandbox_info(sandbox.id)).get("info", "{}"))
+                begin, end = info["timings"]["network"]
+            except (CriError, ValueError, KeyError, TypeError):
+                pass  # another runtime, or a sandbox from before it was started
+            else:
+                steps.append({"step": "network", "begin": _moment(begin), "end": _moment(end)})
+        return web.json_response({"node": self._agent.config.node_name, "steps": steps})
+
     async def metrics(self, _: web.Request) -> web.Response:
         """The agent's own."""
         from prometheus_client import REGISTRY, generate_latest
@@ -269,6 +289,10 @@ async def _only_masters(request: web.Request, handler: Callable[[web.Request], A
         raise web.HTTPForbidden(text="Forbidden: this certificate is not the API server's or an administrator's\n")
     response: web.StreamResponse = await handler(request)
     return response
+
+
+def _moment(nanoseconds: int) -> str:
+    return stamp(datetime.fromtimestamp(nanoseconds / 10**9, UTC))
 
 
 def _flag(text: str | None) -> bool:

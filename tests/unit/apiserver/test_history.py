@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,7 +39,7 @@ def test_what_is_written_down_is_remembered_by_the_next(changes: list[tuple[floa
     record, _ = told(changes)
     points = record.kept()
     assert len(points) <= MOST_KEPT
-    assert all(later[0] - earlier[0] >= KEPT_SECONDS for earlier, later in zip(points, points[1:], strict=False))
+    assert all(later[0] - earlier[0] >= KEPT_SECONDS for earlier, later in pairwise(points))
     fresh = History()
     fresh.note(10_000.0, 10_000)
     fresh.remember(points)
