@@ -49,7 +49,7 @@ echo addresses; ip -4 -o address show | awk '{print $2, $4}' | sort
 echo routes; ip -4 route show table all | sort
 echo rules; nft list ruleset
 echo sysctls; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/eth0/rp_filter
-echo processes; ps -e -o args= | grep -v -e 'ps -e' -e awk -e grep -e 'sh -c' -e '\[' | sort
+P=$(ps -e -o args=); echo processes; echo "$P" | grep -v -e '^ps -e' -e '^sh -c'
 """
 
 
@@ -157,6 +157,18 @@ class Machine:
         text = done.stdout.decode()
         assert (done.returncode == 0) is check, f"sampan {' '.join(arguments)}: exit code {done.returncode}\n{text}"
         return text
+
+    def python(self, code: str, *arguments: str) -> str:
+        """Run Python in this machine; what it prints. Raises AssertionError when it fails."""
+        done = subprocess.run(
+            self.inside(sys.executable, "-c", code, *arguments),
+            capture_output=True,
+            env=self.environment,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
 
     def take_images(self) -> None:
         """Put the cluster's images into this machine's store."""
