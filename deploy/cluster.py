@@ -16,7 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy import api, cgroups, control, kubeconfig, ledger, lookup, pki, process_tree, removal, spec, supervisor
+from deploy import (
+    api,
+    cgroups,
+    control,
+    kubeconfig,
+    ledger,
+    lookup,
+    mounts,
+    pki,
+    process_tree,
+    removal,
+    spec,
+    supervisor,
+)
 from deploy.ledger import Entry, Made
 from deploy.places import Places
 from deploy.snapshots import exchange
@@ -46,6 +59,7 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
             return False
     since = 0.0 if cgroups.processes(where.cgroup) else time.time()  # nodes that live on need not speak again
     exchange.finish_interrupted(where)
+    mounts.check_all(spec.load(where.description) if where.description.exists() else wanted, where)
     cluster = _described(where, wanted)
     say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
     process = None if running else _launch(where)
@@ -101,6 +115,7 @@ def delete(name: str, say: Say) -> bool:
     cgroups.kill(where.cgroup)
     cgroups.remove(where.cgroup)
     cgroups.remove_if_empty("/sampan")
+    mounts.remove_targets(where)
     for entry in ledger.read(where.ledger):
         if entry.kind is Made.KUBECONFIG:
             kubeconfig.remove(name, Path(entry.what))

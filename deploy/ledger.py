@@ -20,6 +20,8 @@ class Made(StrEnum):
     CGROUP = "cgroup"
     DIRECTORY = "directory"
     KUBECONFIG = "kubeconfig"
+    MOUNT_POINT = "mountpoint"
+    """An empty directory that a user's directory is mounted on in a node."""
 
 
 @dataclass(frozen=True)

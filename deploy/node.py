@@ -12,7 +12,7 @@ import os
 import socket
 from typing import Any
 
-from deploy import components, links, syscalls
+from deploy import components, links, mounts, syscalls
 from deploy.places import Places
 from deploy.process_tree import ChildSpec, ProcessTree
 from deploy.spec import Cluster, NodeSpec
@@ -34,6 +34,7 @@ def run(cluster: Cluster, places: Places, node: NodeSpec) -> int:
     """Be process 1 of a node until told to end."""
     own, network = places.node(node.name), cluster.spec.network
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+    mounts.bind(node)
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     syscalls.set_hostname(node.name)
     links.configure_node(node.address or "", network.prefix_length)

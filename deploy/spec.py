@@ -17,7 +17,7 @@ from sampan.errors import ClusterError
 API_VERSION = "sampan.dev/v1alpha1"
 NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 MOST_NODES = 200
-MACHINE_FIELDS = ("cpus", "memory", "disk", "mounts")
+MACHINE_FIELDS = ("cpus", "memory", "disk")
 FIRST_NODE_HOST = 11
 """The control plane is host 1 of the node network; nodes count from 11."""
 
@@ -27,10 +27,11 @@ class _Described(Object):
 
 
 class Mount(_Described):
-    """A directory of this machine that a virtual machine sees."""
+    """A directory of this machine that a node sees."""
 
     host: str = field("", doc="The directory on this machine.")
     guest: str = field("", doc="Where the node has it.")
+    read_only: bool = field(False, doc="Whether the node may only read it.")
 
     @field_validator("host", "guest")
     @classmethod
@@ -41,7 +42,7 @@ class Mount(_Described):
 
 
 class NodeSpec(_Described):
-    """One node. `cpus`, `memory`, `disk` and `mounts` are for virtual machines alone."""
+    """One node. `cpus`, `memory` and `disk` are for virtual machines alone."""
 
     name: str = field("", doc="The node's name, unique in the cluster.")
     labels: dict[str, str] = field(default_factory=dict, doc="Labels that the node registers with.")
@@ -50,7 +51,7 @@ class NodeSpec(_Described):
     cpus: int | None = field(doc="A virtual machine's processors; 1 unless told.")
     memory: str | None = field(doc="A virtual machine's memory, as a quantity; 1Gi unless told.")
     disk: str | None = field(doc="The size of a virtual machine's disk, as a quantity; 8Gi unless told.")
-    mounts: list[Mount] = field(default_factory=list, doc="Directories of this machine that a virtual machine sees.")
+    mounts: list[Mount] = field(default_factory=list, doc="Directories of this machine that the node sees.")
 
     @field_validator("name")
     @classmethod

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups, components, control_plane, links, pausing, pki, removal, spec, syscalls
+from deploy import cgroups, components, control_plane, links, mounts, pausing, pki, removal, spec, syscalls
 from deploy.drivers.driver import Driver, node_child
 from deploy.drivers.namespaces import Namespaces
 from deploy.places import NodePlaces, Places
@@ -162,6 +162,7 @@ class Supervisor:
     def _add_node(self, added: NodeSpec) -> dict[str, Any]:
         if self._cluster.node(added.name) is not None:
             raise ValueError(f"cluster {self._cluster.metadata.name} has a node {added.name!r} already")
+        mounts.check(added.name, added.mounts, self._places)
         self._describe([*self._cluster.spec.nodes, added])
         self._start_node(self._known(added.name))
         return {}

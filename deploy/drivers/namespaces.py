@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy import components, links, node, pki
+from deploy import components, links, mounts, node, pki
 from deploy.drivers.driver import node_child
 from deploy.places import Places
 from deploy.process_tree import ChildSpec
@@ -19,6 +19,7 @@ class Namespaces:
         """Write the node's certificate and configuration; its process 1 is forked from the supervisor."""
         places = self._places
         own = places.node(one.name)
+        mounts.make_targets(one, places)
         pki.ensure_node(one, places.pki)
         components.write_node_configs(cluster, places, one)
         return ChildSpec(
