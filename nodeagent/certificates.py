@@ -16,8 +16,8 @@ import base64
 import logging
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from nodeagent.config import PairConfig
@@ -113,8 +113,11 @@ class Certificate:
             log.info("a new certificate", extra=fields(of=self._purpose.name, until=f"{ends:%Y-%m-%dT%H:%M:%SZ}"))
 
     def _held(self) -> Validity | None:
+        """What the file has. Its life begins when it came, as signers date certificates back for clocks that lag."""
         try:
-            return Validity.of(self._path.read_bytes())
+            held = Validity.of(self._path.read_bytes())
+            came = datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
+            return replace(held, begins=max(held.begins, min(came, held.ends)))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

@@ -74,6 +74,7 @@ class Transport:
         self._handshake: Handshake | None = None
         self._streams: set[aiohttp.ClientResponse] = set()
         self._streams_generation = 0
+        self._generations: dict[aiohttp.ClientResponse, int] = {}
 
     @property
     def connect_seconds(self) -> float:
@@ -162,8 +163,9 @@ class Transport:
         while True:
             attempt += 1
             context = self._handshake.context()
-            if self._streams_generation != self._handshake.generation:
-                self._let_go(self._handshake.generation)
+            generation = self._handshake.generation
+            if self._streams_generation != generation:
+                self._let_go(generation)
             server = self.servers.current
             try:
                 response = await self._session.request(
@@ -192,8 +194,10 @@ class Transport:
         try:
             if response.status >= 400:
                 raise _error_of(response, await response.read())
+            self._generations[response] = generation
             yield response
         finally:
+            self._generations.pop(response, None)
             response.release()
 
     def _leave(self, server: str) -> bool:
@@ -211,6 +215,8 @@ class Transport:
 
         Raises Unreachable when it breaks off in the middle.
         """
+        if self._generations.get(response) != self._streams_generation:
+            return  # the credentials changed while it was opened
         self._streams.add(response)
         try:
             async for line in _lines(response):
