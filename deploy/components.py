@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
         labels=node.labels,
         reserved_addresses=[network.control_address],
         log_level=cluster.spec.log_level,
+        user_ids_first=_first_user_id(own.cgroup),
     )
     agreed = node_config.ClusterFacts(
         cluster_cidr=network.pod_cidr,
@@ -94,6 +96,11 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
         pod_pids_limit=cluster.spec.pod_pids_limit,
     )
     node_config.write(facts, agreed, own.config)
+
+
+def _first_user_id(cgroup: str) -> int:
+    """Another place for each of a machine's nodes, most likely: 510 places for 128 pods each."""
+    return 65536 * (1 + 128 * (zlib.crc32(cgroup.encode()) % 510))
 
 
 def fork_server_command(own: NodePlaces) -> tuple[str, ...]:

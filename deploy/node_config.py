@@ -82,6 +82,8 @@ class NodeFacts:
     reserved_addresses: Sequence[str] = ()
     """Addresses of the device's link that are no node's."""
     log_level: str = "info"
+    user_ids_first: int = 65536
+    """Where the users begin that pods in user namespaces get; nodes of one machine should differ."""
 
 
 def runtime_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
@@ -136,6 +138,7 @@ def agent_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
             "state_dir": str(own.state / "network"),
             "reserved_addresses": list(node.reserved_addresses),
         },
+        "user_ids_first": node.user_ids_first,
         "lease_seconds": cluster.lease_seconds,
         "pod_pids_limit": cluster.pod_pids_limit,
         "register_with_labels": dict(node.labels),

@@ -35,6 +35,7 @@ from nodeagent.server.tls import ServingTls
 from nodeagent.servers import LivingServers
 from nodeagent.status import NodeFacts
 from nodeagent.tokens import Tokens
+from nodeagent.user_namespaces import UserNamespaces
 from nodeagent.volumes.pod_volumes import PodVolumes
 from sampan.api import core_v1
 from sampan.api.discovery_v1 import EndpointSlice
@@ -213,6 +214,8 @@ class Agent:
         config = self.config
         await self._runtime_answers()
         references = References(self.client, self.clock, tasks, self._references_changed)
+        users = UserNamespaces(config.state_dir / "pods", first=config.user_ids_first, most=config.max_pods)
+        users.load()
         return NodeContext(
             name=config.node_name,
             client=self.client,
@@ -222,6 +225,7 @@ class Agent:
             references=references,
             tokens=Tokens(self.client, self.clock),
             volumes=PodVolumes(config.state_dir, references),
+            users=users,
             images=Images(self.runtime, self.clock, serial=config.serial_image_pulls),
             facts=NodeFacts((config.node_ip,), self.runtime.name),
             log_dir=config.log_dir,
@@ -391,6 +395,8 @@ class Agent:
 
     def _conditions(self, conditions: Conditions | None) -> None:
         ready = conditions is not None and conditions.network_ready
+        if self._context is not None and conditions is not None:
+            self._context.user_namespaces = conditions.user_namespaces
         if self._context is not None and self._context.network_ready is not ready:
             self._context.network_ready = ready
             self._wake_all()

@@ -64,6 +64,8 @@ class AgentConfig(_Section):
     max_pods: int = 110
     pod_pids_limit: int = -1
     """The most processes and threads that a pod may have; -1 is no limit (the kubelet's podPidsLimit)."""
+    user_ids_first: int = Field(default=65536, ge=65536, lt=2**32, multiple_of=65536)
+    """Where the users begin that pods with `hostUsers: false` get, a range of 65536 each, for max_pods pods."""
     fake_capacity: dict[str, str] = Field(default_factory=dict)
     """Amounts that are reported instead of the machine's, for machines that hold several nodes, and for tests."""
     provider_id: str = ""

@@ -32,7 +32,14 @@ def log_path(name: str, restart_count: int) -> str:
 
 
 def sandbox_config(
-    pod: core_v1.Pod, attempt: int, *, log_dir: Path, cgroup_root: str, dns: cri.DNSConfig, cluster_domain: str
+    pod: core_v1.Pod,
+    attempt: int,
+    *,
+    log_dir: Path,
+    cgroup_root: str,
+    dns: cri.DNSConfig,
+    cluster_domain: str,
+    users: cri.UserNamespace | None = None,
 ) -> cri.PodSandboxConfig:
     """The configuration of a pod's sandbox. Raises SecurityError."""
     meta = pod.metadata
@@ -58,7 +65,7 @@ def sandbox_config(
         annotations=dict(meta.annotations),
         linux=cri.LinuxPodSandboxConfig(
             cgroup_parent=resources.cgroup_parent(cgroup_root, pod),
-            security_context=security.sandbox_security(pod),
+            security_context=security.sandbox_security(pod, users),
             sysctls={one.name: one.value for one in context.sysctls} if context is not None else {},
             overhead=resources.overhead(pod),
             resources=resources.pod_resources(pod),
@@ -82,8 +89,12 @@ def container_config(
     node_memory: int,
     unified: Mapping[str, str],
     target_id: str = "",
+    users: cri.UserNamespace | None = None,
 ) -> cri.ContainerConfig:
-    """The configuration of a container. Raises ConfigError, SecurityError."""
+    """The configuration of a container; in a user namespace all its mounts are shown through the pod's map.
+
+    Raises ConfigError, SecurityError.
+    """
     spec = member.spec
     if spec.volume_devices:
         raise ConfigError("volumeDevices: block volumes are not supported by this node")
@@ -112,7 +123,7 @@ def container_config(
         tty=bool(spec.tty),
         linux=cri.LinuxContainerConfig(
             resources=resources.container_resources(pod, member, node_memory, unified),
-            security_context=security.container_security(pod, member, image_user, target_id),
+            security_context=security.container_security(pod, member, image_user, target_id, users),
         ),
     )
     for name, value in variables.items():
@@ -123,6 +134,10 @@ def container_config(
     if message_file is not None:
         made.annotations[observed.MESSAGE_FILE] = str(message_file)
         made.mounts.append(cri.Mount(container_path=inside, host_path=str(message_file)))
+    if users is not None:
+        for mount in made.mounts:
+            mount.uidMappings.extend(users.uids)
+            mount.gidMappings.extend(users.gids)
     if spec.lifecycle is not None and spec.lifecycle.stop_signal:
         try:
             made.stop_signal = cri.Signal(cri.Signal.Value(spec.lifecycle.stop_signal))

@@ -64,6 +64,15 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Handler:
+    """A way in which the runtime runs pods, and what it can do; the default one has no name."""
+
+    name: str
+    recursive_read_only_mounts: bool
+    user_namespaces: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Conditions:
     """Whether the runtime and its pod network work, and why not."""
 
@@ -71,7 +80,13 @@ class Conditions:
     network_ready: bool
     runtime_message: str = ""
     network_message: str = ""
-    user_namespaces: bool = False
+    handlers: tuple[Handler, ...] = ()
+    supplemental_groups_policy: bool = False
+
+    @property
+    def user_namespaces(self) -> bool:
+        """Whether its default way of running pods knows user namespaces."""
+        return any(handler.user_namespaces for handler in self.handlers if not handler.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +165,16 @@ class Runtime:
         answer = await self._call(self._runtime.Status, cri.StatusRequest(), 10.0)
         found = {condition.type: condition for condition in answer.status.conditions}
         runtime, network = found.get("RuntimeReady"), found.get("NetworkReady")
-        handlers = {handler.name: handler for handler in answer.runtime_handlers}
         return Conditions(
             runtime_ready=runtime is not None and runtime.status,
             network_ready=network is not None and network.status,
             runtime_message=_why_not(runtime, "RuntimeReady"),
             network_message=_why_not(network, "NetworkReady"),
-            user_namespaces=bool("" in handlers and handlers[""].features.user_namespaces),
+            handlers=tuple(
+                Handler(one.name, one.features.recursive_read_only_mounts, one.features.user_namespaces)
+                for one in answer.runtime_handlers
+            ),
+            supplemental_groups_policy=answer.features.supplemental_groups_policy,
         )
 
     async def set_pod_cidr(self, pod_cidr: str) -> None:

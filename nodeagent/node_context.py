@@ -15,6 +15,7 @@ from nodeagent.references import References
 from nodeagent.restart import Kind, Member
 from nodeagent.status import NodeFacts
 from nodeagent.tokens import Tokens
+from nodeagent.user_namespaces import UserNamespaces
 from nodeagent.volumes.pod_volumes import PodVolumes
 from sampan.api import core_v1
 from sampan.client import Client
@@ -36,6 +37,7 @@ class NodeContext:
     references: References
     tokens: Tokens
     volumes: PodVolumes
+    users: UserNamespaces
     images: Images
     facts: NodeFacts
     log_dir: Path
@@ -49,6 +51,8 @@ class NodeContext:
     services: Callable[[], Iterable[core_v1.Service]]
     services_known: Callable[[], bool]
     network_ready: bool = False
+    user_namespaces: bool = False
+    """Whether the runtime can give pods users of their own."""
     node_hosts: str = field(default="")
 
     def here(self, pod_ips: tuple[str, ...]) -> Here:

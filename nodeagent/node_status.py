@@ -102,9 +102,24 @@ def node_status(
             )
         ],
     }
+    if runtime is not None:
+        fields["runtime_handlers"] = _handlers(runtime)
+        fields["features"] = core_v1.NodeFeatures(supplemental_groups_policy=runtime.supplemental_groups_policy)
     known = {condition.type for condition in fields["conditions"]}
     fields["conditions"] += [condition for condition in old.conditions if condition.type not in known]
     return old.model_copy(update=fields)
+
+
+def _handlers(runtime: Conditions) -> list[core_v1.NodeRuntimeHandler]:
+    return [
+        core_v1.NodeRuntimeHandler(
+            name=handler.name,
+            features=core_v1.NodeRuntimeHandlerFeatures(
+                recursive_read_only_mounts=handler.recursive_read_only_mounts, user_namespaces=handler.user_namespaces
+            ),
+        )
+        for handler in runtime.handlers
+    ]
 
 
 def _pressures(settings: NodeSettings, load: Load) -> list[core_v1.NodeCondition]:

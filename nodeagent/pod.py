@@ -359,6 +359,7 @@ class PodWorker:
             case RemoveVolumes():
                 await asyncio.to_thread(remove_tree, self._log_directory)
                 await node.volumes.remove(self.uid)
+                node.users.forget(self.uid)
                 self._volumes_ready = False
             case DeletePod():
                 await self._delete()

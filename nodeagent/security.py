@@ -43,7 +43,7 @@ class ImageUser:
     name: str = ""
 
 
-def namespaces(pod: core_v1.Pod, target_id: str = "") -> cri.NamespaceOption:
+def namespaces(pod: core_v1.Pod, users: cri.UserNamespace | None = None, target_id: str = "") -> cri.NamespaceOption:
     """Which namespaces a pod shares with its node, and its containers with one another."""
     spec = pod.spec
     pid = cri.NamespaceMode.CONTAINER
@@ -58,9 +58,8 @@ def namespaces(pod: core_v1.Pod, target_id: str = "") -> cri.NamespaceOption:
         ipc=cri.NamespaceMode.NODE if spec.host_ipc else cri.NamespaceMode.POD,
         pid=pid,
         target_id=target_id if pid == cri.NamespaceMode.TARGET else "",
+        userns_options=users,
     )
-    if spec.host_users is False:
-        raise SecurityError("user namespaces (hostUsers: false) are not supported by this node yet")
     return option
 
 
@@ -77,7 +76,7 @@ def seccomp(profile: core_v1.SeccompProfile | None, privileged: bool) -> cri.Sec
     raise SecurityError(f"unknown seccomp profile type {profile.type!r}")
 
 
-def sandbox_security(pod: core_v1.Pod) -> cri.LinuxSandboxSecurityContext:
+def sandbox_security(pod: core_v1.Pod, users: cri.UserNamespace | None = None) -> cri.LinuxSandboxSecurityContext:
     """The security context of a pod's sandbox."""
     context = pod.spec.security_context or core_v1.PodSecurityContext()
     privileged = any(
@@ -85,7 +84,7 @@ def sandbox_security(pod: core_v1.Pod) -> cri.LinuxSandboxSecurityContext:
         for spec in (*pod.spec.init_containers, *pod.spec.containers)
     )
     made = cri.LinuxSandboxSecurityContext(
-        namespace_options=namespaces(pod),
+        namespace_options=namespaces(pod, users),
         privileged=privileged,
         seccomp=seccomp(core_v1.SeccompProfile(type="RuntimeDefault"), privileged),
         supplemental_groups=groups(pod),
@@ -109,7 +108,7 @@ def groups(pod: core_v1.Pod) -> list[int]:
 
 
 def container_security(
-    pod: core_v1.Pod, member: Member, image: ImageUser, target_id: str = ""
+    pod: core_v1.Pod, member: Member, image: ImageUser, target_id: str = "", users: cri.UserNamespace | None = None
 ) -> cri.LinuxContainerSecurityContext:
     """The security context of a container. Raises SecurityError."""
     whole = pod.spec.security_context or core_v1.PodSecurityContext()
@@ -125,7 +124,7 @@ def container_security(
     run_as = _must_not_be_root(pod, member, image)
     made = cri.LinuxContainerSecurityContext(
         privileged=privileged,
-        namespace_options=namespaces(pod, target_id),
+        namespace_options=namespaces(pod, users, target_id),
         readonly_rootfs=bool(own.read_only_root_filesystem),
         supplemental_groups=groups(pod),
         no_new_privs=own.allow_privilege_escalation is False,

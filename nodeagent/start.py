@@ -41,7 +41,7 @@ class StartFailure(SampanError):
 
 
 def sandbox_of(node: NodeContext, pod: core_v1.Pod, attempt: int) -> cri.PodSandboxConfig:
-    """The sandbox configuration of a pod on this node. Raises SecurityError."""
+    """The sandbox configuration of a pod on this node. Raises SecurityError, NoUsersLeft."""
     return sandbox_config(
         pod,
         attempt,
@@ -49,6 +49,7 @@ def sandbox_of(node: NodeContext, pod: core_v1.Pod, attempt: int) -> cri.PodSand
         cgroup_root=node.cgroup_root,
         dns=dns_config(pod, node.cluster_dns, node.cluster_domain, node.resolver),
         cluster_domain=node.cluster_domain,
+        users=node.users.of(pod),
     )
 
 
@@ -58,6 +59,8 @@ async def start_sandbox(node: NodeContext, pod: core_v1.Pod, step: CreateSandbox
         await node.runtime.stop_sandbox(old)
     if pod.spec.runtime_class_name:
         raise SecurityError(f"runtimeClassName {pod.spec.runtime_class_name!r} is not supported by this node")
+    if pod.spec.host_users is False and not node.user_namespaces:
+        raise SecurityError("hostUsers: false: the container runtime of this node does not support user namespaces")
     config = sandbox_of(node, pod, step.attempt)
     Path(config.log_directory).mkdir(parents=True, exist_ok=True, mode=0o755)
     await node.cgroups.hold(pod)
@@ -112,6 +115,7 @@ async def start_container(
             node_memory=node.node_memory,
             unified=node.cgroups.unified,
             target_id=_target(member, seen),
+            users=node.users.of(pod),
         )
     except (ConfigError, SecurityError, VolumeError, OSError) as error:
         say("Warning", "Failed", f"Error: {error}")

@@ -110,6 +110,22 @@ async def test_capabilities_are_those_of_the_namespace(machine) -> None:
     assert "can't set date: Operation not permitted" in text
 
 
+async def test_a_privileged_container_has_all_rights_inside_and_opens_no_disk(machine) -> None:
+    sandbox = await machine.sandbox(namespaces=options())
+    script = "mount -t tmpfs mine /tmp && echo mounted; grep Seccomp: /proc/self/status; ls /dev/null > /dev/null; "
+    script += (
+        "for d in /dev/*; do [ -b $d ] && echo disk && dd if=$d of=/dev/null count=1 2>/dev/null && echo READ; done; "
+    )
+    script += "umount /sys && echo uncovered; echo over"
+    text = await machine.output(sandbox, script, security=security(privileged=True))
+    lines = text.split()
+    assert lines[0] == "mounted"
+    assert "0" in lines
+    assert "disk" in lines
+    assert not {"READ", "uncovered"} & set(lines)
+    assert lines[-1] == "over"
+
+
 async def test_what_only_the_machine_s_root_may_is_refused(machine) -> None:
     sandbox = await machine.sandbox(namespaces=options())
     secret, folder = machine.base / "secret", machine.base / "folder"
