@@ -213,7 +213,7 @@ class Machine:
         self._channel = grpc.aio.insecure_channel(f"unix:{self.socket}", options=options)
         self.cri = api_pb2_grpc.RuntimeServiceStub(self._channel)
         self.images = api_pb2_grpc.ImageServiceStub(self._channel)
-        await self.cri.Version(cri.VersionRequest(), wait_for_ready=True, timeout=20)
+        await self.cri.Version(cri.VersionRequest(), wait_for_ready=True, timeout=60)
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)
