@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +34,26 @@ from deploy.ledger import Entry, Made
 from deploy.places import Places
 from deploy.snapshots import exchange
 from deploy.spec import Cluster, NodeSpec
+from deploy.vm import readiness
 from sampan.errors import ClusterError
 
 Say = Callable[[str], None]
 START_SECONDS = 120.0
+MACHINES_SECONDS = 420.0
+"""Several machines boot at once, maybe by emulation on a busy machine."""
+NOT_HERE = {0: 0}
+"""The pids of a virtual machine mean nothing outside it."""
+Progress = Callable[[str, float], None]
 STOP_SECONDS = 60.0
 NEEDED = {"etcd": "etcd-server"}
 """Programs, and the Debian packages that have them."""
 
 
-def start(name: str, wanted: Cluster | None, say: Say) -> bool:
+def start(name: str, wanted: Cluster | None, say: Say, progress: Progress | None = None) -> bool:
     """Bring a cluster up and wait until its nodes are Ready. Returns False when it was up already.
 
-    `wanted` describes a new cluster; one that exists keeps its own description.
+    `wanted` describes a new cluster; one that exists keeps its own description. `progress` follows the build of the
+    node image, which virtual machines need.
     """
     _preflight()
     where = Places.of(name)
@@ -60,10 +67,15 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
     since = 0.0 if cgroups.processes(where.cgroup) else time.time()  # nodes that live on need not speak again
     exchange.finish_interrupted(where)
     mounts.check_all(spec.load(where.description) if where.description.exists() else wanted, where)
+    machines = _machines(where, wanted)
+    digest = _ready_for(machines, where, say, progress) if machines and not running else ""
     cluster = _described(where, wanted)
+    if digest:
+        readiness.note(where, digest)
     say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
     process = None if running else _launch(where)
-    deadline = began + START_SECONDS
+    patience = MACHINES_SECONDS if machines else START_SECONDS
+    deadline = time.monotonic() + patience
     while not where.control.exists() or not is_running(where):
         _still_there(process, where, deadline)
         time.sleep(api.POLL_SECONDS)
@@ -79,12 +91,31 @@ def start(name: str, wanted: Cluster | None, say: Say) -> bool:
         if not waiting:
             break
     if waiting:
+        late = ", ".join(f"{one}{_trouble(where, one)}" for one in sorted(waiting))
         raise ClusterError(
             where=f"cluster {name}",
-            what=f"not Ready after {START_SECONDS:.0f} s: {', '.join(sorted(waiting))}",
+            what=f"not Ready after {patience:.0f} s: {late}",
             remedy=f"look at: kctl cluster logs {name}",
         )
     return True
+
+
+def _machines(where: Places, wanted: Cluster | None) -> list[NodeSpec]:
+    """The virtual machines of a cluster that exists, or of one that is to be."""
+    cluster = spec.load(where.description) if where.description.exists() else wanted
+    return [node for node in cluster.spec.nodes if node.driver == "vm"] if cluster else []
+
+
+def _ready_for(machines: Sequence[NodeSpec], where: Places, say: Say, progress: Progress | None) -> str:
+    return readiness.prepare(machines, where.run.parent, say, progress or (lambda what, _: say(f"node image: {what}")))
+
+
+def _trouble(where: Places, node: str) -> str:
+    """What a node's keeper says about why it does not run, in brackets."""
+    try:
+        return f" ({(where.node(node).run / 'trouble').read_text().strip()})"
+    except OSError:
+        return ""
 
 
 def stop(name: str, say: Say) -> bool:
@@ -173,16 +204,23 @@ def status(name: str) -> Status:
     components = [_component(child, value, {}) for child, value in answer["children"].items()]
     if answer["paused"]:  # who is frozen can't be asked, and a question to the API would wake it
         return Status(name, "paused", address, len(cluster.spec.nodes), components)
+    components = [_with_trouble(where, one) for one in components]
     for node in cluster.spec.nodes:
         own = where.node(node.name)
         try:
             inside = control.ask(own.run / "control.sock", {"do": "status"})["children"]
         except (control.NotRunning, ConnectionError, OSError):
             continue
-        pids = _host_pids(own.cgroup)
+        pids = _host_pids(own.cgroup) if node.driver == "namespace" else NOT_HERE
         components += [_component(f"{node.name}/{child}", value, pids) for child, value in inside.items()]
     ready = api.is_ready(where.pki, cluster.spec.api_port)
     return Status(name, "running" if ready else "starting", address, len(cluster.spec.nodes), components)
+
+
+def _with_trouble(where: Places, component: Component) -> Component:
+    """A node that is a machine says more about its end than an exit code."""
+    said = _trouble(where, component.name.removeprefix("node/")) if component.name.startswith("node/") else ""
+    return replace(component, last_exit=f"{component.last_exit}{said}".strip()) if said else component
 
 
 def _component(name: str, value: dict[str, Any], pids: dict[int, int]) -> Component:
@@ -205,14 +243,22 @@ def _host_pids(cgroup: str) -> dict[int, int]:
     return found
 
 
-def add_node(name: str, node: str | None, say: Say) -> str:
-    """Add a node to a running cluster and wait until it is Ready. Returns its name."""
+def add_node(
+    name: str, node: str | None, say: Say, shape: Mapping[str, Any] | None = None, progress: Progress | None = None
+) -> str:
+    """Add a node to a running cluster and wait until it is Ready. Returns its name.
+
+    `shape` are more fields of its NodeSpec, such as its driver.
+    """
     where = lookup.cluster_places(name)
     cluster = spec.load(where.description)
     taken = {one.name for one in cluster.spec.nodes}
     chosen = node or next(f"n{number}" for number in range(1, len(taken) + 2) if f"n{number}" not in taken)
+    added = spec.node_of(chosen, shape or {})
+    if added.driver == "vm":
+        readiness.note(where, _ready_for([added], where, say, progress))
     since = time.time()
-    control.ask(where.control, {"do": "node-add", "node": NodeSpec(name=chosen).to_json()})
+    control.ask(where.control, {"do": "node-add", "node": added.to_json()})
     wait_for_node(where, chosen, since, say)
     return chosen
 
@@ -221,16 +267,20 @@ def wait_for_node(where: Places, node: str, since: float, say: Say) -> None:
     """Wait until one node has said after `since` (seconds since the epoch) that it is Ready."""
     cluster = spec.load(where.description)
     began = time.monotonic()
-    for name, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + START_SECONDS, since):
+    patience = MACHINES_SECONDS if lookup.node_of(cluster, node).driver == "vm" else START_SECONDS
+    for name, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + patience, since):
         if name == node and ready:
             say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
             return
-    raise ClusterError(where=f"node {node}", what=f"not Ready after {START_SECONDS:.0f} s")
+    raise ClusterError(where=f"node {node}", what=f"not Ready after {patience:.0f} s{_trouble(where, node)}")
 
 
 def node_request(name: str, node: str, what: str) -> None:
     """`stop`, `start`, `remove`, `disconnect` or `connect` a node."""
     where = lookup.cluster_places(name)
+    known = lookup.node_in(where, node)
+    if what == "start" and known.driver == "vm":
+        readiness.check_memory([known], readiness.memory_available())
     control.ask(where.control, {"do": f"node-{what}", "name": node})
     if what == "remove":
         api.delete(where.pki, spec.load(where.description).spec.api_port, f"/api/v1/nodes/{node}")

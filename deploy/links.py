@@ -5,7 +5,9 @@ The namespace has no other interface, so nothing in it can reach the machine's u
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 import zlib
 
 from sampan.errors import ClusterError
@@ -22,6 +24,8 @@ from sampan.netlink.route import (
 )
 
 BRIDGE = "nodes"
+TUNSETIFF = 0x400454CA  # linux/if_tun.h
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 NODE_INTERFACE = "eth0"
 MTU = 1500
 
@@ -36,7 +40,7 @@ def make_bridge(address: str, prefix_length: int) -> None:
     with RouteSocket() as sock:
         sock.perform(set_link(_link(sock, "lo").index, up=True))
         if sock.link(BRIDGE) is None:
-            sock.perform(add_bridge(BRIDGE, mac=_mac(BRIDGE)))
+            sock.perform(add_bridge(BRIDGE, mac=mac(BRIDGE)))
         bridge = _link(sock, BRIDGE)
         sock.perform(put_address(Address(bridge.index, address, prefix_length)), set_link(bridge.index, up=True))
 
@@ -50,9 +54,28 @@ def plug(node: str, pid: int) -> None:
             if sock.link(name) is not None:
                 sock.perform(delete_link(name))
             bridge = _link(sock, BRIDGE).index
-            sock.perform(add_veth(name, NODE_INTERFACE, namespace, mtu=MTU, peer_mac=_mac(node), master=bridge))
+            sock.perform(add_veth(name, NODE_INTERFACE, namespace, mtu=MTU, peer_mac=mac(node), master=bridge))
     finally:
         os.close(namespace)
+
+
+def open_tap(node: str) -> int:
+    """The descriptor of a node's port on the bridge, for a virtual machine. The port goes with its last descriptor."""
+    name = port(node)
+    with RouteSocket() as sock:
+        if sock.link(name) is not None:
+            sock.perform(delete_link(name))
+    tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        request = struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+        fcntl.ioctl(tap, TUNSETIFF, request)
+        with RouteSocket() as sock:
+            index, bridge = _link(sock, name).index, _link(sock, BRIDGE).index
+            sock.perform(set_link(index, up=True, master=bridge))
+    except BaseException:
+        os.close(tap)
+        raise
+    return tap
 
 
 def set_plugged(node: str, plugged: bool) -> None:
@@ -85,7 +108,7 @@ def _link(sock: RouteSocket, name: str) -> Link:
     return found
 
 
-def _mac(name: str) -> str:
+def mac(name: str) -> str:
     """A locally administered address that stays the same for a name."""
     digest = zlib.crc32(name.encode()).to_bytes(4, "big")
     return ":".join(f"{byte:02x}" for byte in b"\x0a\x53" + digest)

@@ -11,6 +11,7 @@ names processes by pid and start time, so a pid that the kernel gave to somebody
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import selectors
@@ -50,6 +51,10 @@ class ChildSpec:
     """Called in the parent with the child's pid once its namespaces are there, before `run` begins."""
     descriptors: tuple[int, ...] = ()
     """Inherited, as 3, 4 ..."""
+    group: str = ""
+    """Neighbours of one group are stopped at the same time."""
+    stop_seconds: float = STOP_SECONDS
+    """How long it has to end before it is killed."""
     outlives: bool = False
     """It goes on when this process ends, and the next one adopts it."""
 
@@ -172,9 +177,9 @@ class ProcessTree:
                 if key.fd in self._selector.get_map():  # one callback may undo another's watch
                     key.data()
         left = [one for one in self._children.values() if one.spec.outlives and one.pid and not self._ending_all]
-        for child in reversed(list(self._children.values())):
-            if child not in left:
-                self._stop([child], signal.SIGTERM)
+        ending = [one for one in reversed(list(self._children.values())) if one not in left]
+        for _, together in itertools.groupby(ending, lambda one: one.spec.group or one.spec.name):
+            self._stop(list(together), signal.SIGTERM)
         if left:
             self._write_record()
         else:
@@ -311,7 +316,7 @@ class ProcessTree:
         for child in children:
             child.stopping, child.restart_at = True, None
             self._signal(child, first)
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + max(child.spec.stop_seconds for child in children)
         while any(child.pid for child in children):
             self._reap()
             for child in children:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import ConfigDict, ValidationError, field_validator, model_validator
 
+from sampan import quantity
 from sampan.api.base import Object, field
 from sampan.errors import ClusterError
 
 API_VERSION = "sampan.dev/v1alpha1"
 NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 MOST_NODES = 200
+SHORT_SIZE = re.compile(r"([0-9]+)([kmgt])b?", re.IGNORECASE)
+"""As other tools' command lines have sizes: 1g is 1Gi."""
+SMALLEST = 256 << 20
+MOST_CPUS = 64
 MACHINE_FIELDS = ("cpus", "memory", "disk")
 FIRST_NODE_HOST = 11
 """The control plane is host 1 of the node network; nodes count from 11."""
@@ -59,6 +64,39 @@ class NodeSpec(_Described):
         if not NODE_NAME.fullmatch(value):
             raise ValueError(f"{value!r} is not 1 to 30 lower-case letters, digits and dashes")
         return value
+
+    @field_validator("cpus")
+    @classmethod
+    def _some_cpus(cls, value: int | None) -> int | None:
+        if value is not None and not 1 <= value <= MOST_CPUS:
+            raise ValueError(f"{value} is not between 1 and {MOST_CPUS}")
+        return value
+
+    @field_validator("memory", "disk")
+    @classmethod
+    def _is_a_size(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if short := SHORT_SIZE.fullmatch(value):
+            value = f"{short[1]}{short[2].upper()}i"
+        if quantity.parse(value).value < SMALLEST:
+            raise ValueError(f"{value} is less than {SMALLEST >> 20}Mi")
+        return value
+
+    @property
+    def machine_cpus(self) -> int:
+        """A virtual machine's processors."""
+        return self.cpus or 1
+
+    @property
+    def machine_memory(self) -> int:
+        """A virtual machine's memory in bytes."""
+        return quantity.parse(self.memory or "1Gi").value
+
+    @property
+    def machine_disk(self) -> int:
+        """The size of a virtual machine's disk in bytes, a whole number of MiB."""
+        return quantity.parse(self.disk or "8Gi").value >> 20 << 20
 
     @model_validator(mode="after")
     def _only_a_machine_has_a_size(self) -> NodeSpec:
@@ -194,13 +232,21 @@ class Cluster(_Described):
         return self.model_copy(update={"spec": spec})
 
 
-def compose(name: str, nodes: int) -> Cluster:
-    """A cluster of so many nodes, called n1, n2 ..."""
+def node_of(name: str, shape: Mapping[str, Any]) -> NodeSpec:
+    """A node of that name with more fields. Raises ClusterError that names the field."""
+    try:
+        return NodeSpec.from_json({"name": name} | dict(shape))
+    except ValidationError as error:
+        raise ClusterError(where=f"node {name}", what=_problems(error)) from error
+
+
+def compose(name: str, nodes: int, shape: Mapping[str, Any] | None = None) -> Cluster:
+    """A cluster of so many nodes, called n1, n2 ..., all with the same more fields."""
     if not 1 <= nodes <= MOST_NODES:
         raise ClusterError(where="--nodes", what=f"{nodes} is not between 1 and {MOST_NODES}")
     return Cluster(
         metadata=ClusterMeta(name=name),
-        spec=ClusterSpec(nodes=[NodeSpec(name=f"n{number + 1}") for number in range(nodes)]),
+        spec=ClusterSpec(nodes=[node_of(f"n{number + 1}", shape or {}) for number in range(nodes)]),
     )
 
 
@@ -215,11 +261,14 @@ def parse(text: str, where: str) -> Cluster:
     try:
         return Cluster.from_json(value)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc']) or 'cluster'}: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors()
-        )
-        raise ClusterError(where=where, what=problems, remedy="see docs/clusters.md for the fields") from error
+        raise ClusterError(where=where, what=_problems(error), remedy="see docs/clusters.md for the fields") from error
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in one['loc']) or 'cluster'}: {one['msg'].removeprefix('Value error, ')}"
+        for one in error.errors()
+    )
 
 
 def load(path: Path) -> Cluster:

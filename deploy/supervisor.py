@@ -21,6 +21,7 @@ from typing import Any
 from deploy import cgroups, components, control_plane, links, mounts, pausing, pki, removal, spec, syscalls
 from deploy.drivers.driver import Driver, node_child
 from deploy.drivers.namespaces import Namespaces
+from deploy.drivers.vm import Machines
 from deploy.places import NodePlaces, Places
 from deploy.process_tree import ChildSpec, ProcessTree, start_time
 from deploy.spec import Cluster, NodeSpec
@@ -37,7 +38,7 @@ class Supervisor:
         self._listener = self._listen()
         self._enter_network()
         self._system = pausing.control_plane_cgroup(places)
-        self._drivers: dict[str, Driver] = {"namespace": Namespaces(places)}
+        self._drivers: dict[str, Driver] = {"namespace": Namespaces(places), "vm": Machines(places)}
         self._tree = ProcessTree(places.run / "tree.json", places.control, self._answer)
         self._pausing = pausing.Pausing(
             places,
@@ -99,7 +100,13 @@ class Supervisor:
         self._tree.add(ChildSpec(name, start, log, cgroup=self._system, descriptors=descriptors))
 
     def _start_node(self, one: NodeSpec) -> None:
-        self._tree.add(self._driver(one).child(self._cluster, one))
+        for child in self._driver(one).children(self._cluster, one):
+            self._tree.add(child)
+
+    def _end_node(self, one: NodeSpec) -> None:
+        first = node_child(one.name)
+        for name in [name for name in self._tree.status() if name == first or name.startswith(f"{first}/")]:
+            self._tree.remove(name)
 
     def _machines(self) -> list[NodePlaces]:
         """The virtual machines that run."""
@@ -140,7 +147,7 @@ class Supervisor:
             case {"do": "node-remove", "name": str(name)}:
                 return self._remove_node(self._known(name))
             case {"do": "node-stop", "name": str(name)}:
-                self._tree.remove(node_child(self._known(name).name))
+                self._end_node(self._known(name))
                 return {}
             case {"do": "node-wipe", "name": str(name)}:
                 return self._wipe_node(self._known(name))
@@ -169,7 +176,7 @@ class Supervisor:
 
     def _wipe_node(self, wiped: NodeSpec) -> dict[str, Any]:
         """Stop a node and remove its state, disk included. What it has said (its logs) stays."""
-        self._tree.remove(node_child(wiped.name))
+        self._end_node(wiped)
         own = self._places.node(wiped.name)
         cgroups.kill(own.cgroup)
         cgroups.remove(own.cgroup)

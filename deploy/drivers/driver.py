@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from deploy.process_tree import ChildSpec
@@ -11,10 +12,11 @@ from deploy.spec import Cluster, NodeSpec
 class Driver(Protocol):
     """Makes nodes of one kind. All of it runs in the supervisor, in the cluster's network namespace."""
 
-    def child(self, cluster: Cluster, node: NodeSpec) -> ChildSpec:
-        """Write what the node needs (identity, configuration, disk) and return the process that is the node.
+    def children(self, cluster: Cluster, node: NodeSpec) -> Sequence[ChildSpec]:
+        """Write what the node needs (identity, configuration) and return its processes, the node itself first.
 
-        Called at every start of the node, so it is repeatable. Raises ClusterError and OSError.
+        The first is called `node_child(name)`, others have that name and a slash before theirs. Called at every
+        start of the node, so it is repeatable. Raises ClusterError and OSError.
         """
         ...
 

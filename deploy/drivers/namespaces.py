@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deploy import components, links, mounts, node, pki
 from deploy.drivers.driver import node_child
 from deploy.places import Places
@@ -15,20 +17,22 @@ class Namespaces:
     def __init__(self, places: Places) -> None:
         self._places = places
 
-    def child(self, cluster: Cluster, one: NodeSpec) -> ChildSpec:
+    def children(self, cluster: Cluster, one: NodeSpec) -> Sequence[ChildSpec]:
         """Write the node's certificate and configuration; its process 1 is forked from the supervisor."""
         places = self._places
         own = places.node(one.name)
         mounts.make_targets(one, places)
         pki.ensure_node(one, places.pki)
         components.write_node_configs(cluster, places, one)
-        return ChildSpec(
-            node_child(one.name),
-            lambda: node.run(cluster, places, one),
-            own.log / "init.log",
-            cgroup=f"{own.cgroup}/system",
-            namespaces=node.NAMESPACES,
-            prepare=lambda pid: links.plug(one.name, pid),
+        return (
+            ChildSpec(
+                node_child(one.name),
+                lambda: node.run(cluster, places, one),
+                own.log / "init.log",
+                cgroup=f"{own.cgroup}/system",
+                namespaces=node.NAMESPACES,
+                prepare=lambda pid: links.plug(one.name, pid),
+            ),
         )
 
     def plug(self, one: NodeSpec, plugged: bool) -> None:

@@ -24,9 +24,14 @@ class Token:
 
 
 def create(
-    connection: Connection, *, seconds: int, description: str, usages: Sequence[str] = ("authentication", "signing")
+    connection: Connection,
+    *,
+    seconds: int,
+    description: str,
+    usages: Sequence[str] = ("authentication", "signing"),
+    node: str = "",
 ) -> Token:
-    """A new token. Raises ApiError, ClusterError."""
+    """A new token; with `node` it is good for that node's identity alone. Raises ApiError, ClusterError."""
     identity, secret = (("".join(secrets.choice(ALPHABET) for _ in range(length))) for length in (6, 16))
     ends = datetime.now(UTC) + timedelta(seconds=seconds)
     data = {
@@ -35,6 +40,8 @@ def create(
         "expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "description": description,
     } | {f"usage-bootstrap-{usage}": "true" for usage in usages}
+    if node:
+        data["node-name"] = node
     name = f"bootstrap-token-{identity}"
     made = connection.call(
         "POST",

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kctl.commands.cluster.printing import DEFAULT_NAME, only_name, say, table
+from kctl.commands.cluster.printing import DEFAULT_NAME, machine_flags, machine_shape, only_name, say, table
+from kctl.commands.cluster.progress import shown
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
 
@@ -31,6 +32,7 @@ def configure(flags: Flags, verb: str) -> None:
     flags.usage = "[flags]" if verb == "list" else f"[NAME, by default {DEFAULT_NAME}]"
     if verb == "start":
         flags.number("nodes", "how many nodes a new cluster has (default 1)", default=None)
+        machine_flags(flags)
         flags.text("filename", "a Cluster object that describes a new cluster", short="f")
     elif verb == "get":
         flags.text("output", "yaml", short="o", default="yaml")
@@ -65,14 +67,16 @@ def _wanted(values: Values) -> Cluster | None:
     if values.filename:
         described = spec.load(Path(values.filename))
         return described.model_copy(update={"metadata": spec.ClusterMeta(name=values.name)})
-    return None if values.nodes is None else spec.compose(values.name, values.nodes)
+    made = machine_shape(values)
+    return None if values.nodes is None and not made else spec.compose(values.name, values.nodes or 1, made)
 
 
 def _start(values: Values) -> int:
     from deploy import cluster, kubeconfig
 
     began = time.monotonic()
-    fresh = cluster.start(values.name, _wanted(values), lambda text: say(values, text))
+    with shown(values, "node image") as progress:
+        fresh = cluster.start(values.name, _wanted(values), lambda text: say(values, text), progress)
     if fresh:
         context = kubeconfig.context_name(values.name)
         say(values, f"cluster {values.name} is up after {time.monotonic() - began:.1f} s, context {context}")

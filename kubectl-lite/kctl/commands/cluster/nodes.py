@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from kctl.commands.cluster.printing import cluster_flag, most, say
+from kctl.commands.cluster.printing import cluster_flag, machine_flags, machine_shape, most, say
+from kctl.commands.cluster.progress import shown
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
 
@@ -16,6 +17,7 @@ def configure(flags: Flags, verb: str) -> None:
     """Declare the flags."""
     flags.usage = "ACTION [NODE] [flags]"
     cluster_flag(flags)
+    machine_flags(flags)
 
 
 def run(values: Values) -> int:
@@ -31,8 +33,12 @@ def run(values: Values) -> int:
 
     action, node = [*values.words, ""][:2]
     if action == "add":
-        tell(f"node {cluster.add_node(values.cluster, node or None, tell)} added")
+        with shown(values, "node image") as progress:
+            added = cluster.add_node(values.cluster, node or None, tell, machine_shape(values), progress)
+        tell(f"node {added} added")
         return 0
+    if shape := machine_shape(values):
+        raise UsageError(f"--{next(iter(shape))} is for kctl cluster node add alone")
     if not node:
         raise UsageError(f"kctl cluster node {action} needs the node's name")
     since = time.time()

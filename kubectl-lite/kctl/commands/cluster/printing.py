@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
@@ -26,6 +27,32 @@ def table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 def cluster_flag(flags: Flags) -> None:
     """--cluster, for verbs whose words are something else."""
     flags.text("cluster", "the cluster", default=DEFAULT_NAME)
+
+
+def machine_flags(flags: Flags) -> None:
+    """How a node is made."""
+    flags.text("driver", "what a node is: namespace (the default) or vm")
+    flags.number("cpus", "a virtual machine's processors (default 1)", default=None)
+    flags.text("memory", "a virtual machine's memory, such as 1g (the default)")
+    flags.text("disk", "the size of a virtual machine's disk, such as 8g (the default)")
+    flags.texts("mount", "a directory of this machine that a virtual machine sees, as HOST:GUEST")
+
+
+def machine_shape(values: Values) -> dict[str, Any]:
+    """What the flags say, as fields of a node; nothing when none was given. Raises UsageError."""
+    shape: dict[str, Any] = {
+        name: getattr(values, name) for name in ("driver", "cpus", "memory", "disk") if getattr(values, name)
+    }
+    if values.mount:
+        shape["mounts"] = [_mount(one) for one in values.mount]
+    return shape
+
+
+def _mount(text: str) -> dict[str, str]:
+    host, separator, guest = text.partition(":")
+    if not separator:
+        raise UsageError(f"--mount {text!r} is not HOST:GUEST")
+    return {"host": host, "guest": guest}
 
 
 def only_name(values: Values) -> str:
