@@ -29,13 +29,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy import links, pki
+from deploy import links, pki, syscalls
 from deploy.machine import tokens
 from deploy.machine.connection import Connection
 from deploy.machine.trust import Address, fingerprint
 from deploy.places import NodePlaces, Places, image_store
 from deploy.process_tree import REQUEST_BYTES
-from deploy.spec import Cluster, NodeSpec
+from deploy.spec import Cluster, Mount, NodeSpec
 from deploy.vm import acceleration, code, ext4, image, images_port, qemu
 from sampan.errors import ApiError, ClusterError
 
@@ -137,7 +137,7 @@ class Keeper:
             mounts=self._node.mounts,
         )
         for number, mount in enumerate(self._node.mounts):
-            self._share(number, mount.host)
+            self._share(number, mount)
         self._power_on(machine)
         self._listen()
         return self._attend()
@@ -187,6 +187,7 @@ class Keeper:
             "nodeName": self._node.name,
             "nodeIp": self._node.address,
             "nodeLabels": dict(self._node.labels),
+            "parentStore": f"port:dev.sampan.{images_port.PORT}",
             "logLevel": self._cluster.spec.log_level,
         }
         path = self._own.run / "join.json"
@@ -218,15 +219,24 @@ class Keeper:
                     raise
                 time.sleep(0.25)  # the API server starts at the same time as its first nodes
 
-    def _share(self, number: int, directory: str) -> None:
+    def _share(self, number: int, mount: Mount) -> None:
         """Serve a directory of this machine to the guest (virtio-fs)."""
         path = self._own.run / f"mount{number}.sock"
+        directory = mount.host
         if not Path(directory).is_dir():
             raise ClusterError(
                 where=f"node {self._node.name}, mount {directory}",
                 what="there is no such directory on this machine",
                 remedy="make it, and start the node again",
             )
+        if mount.read_only:  # virtiofsd of QEMU 7.2 knows no such thing, so what it serves is a mount that is
+            seen = self._own.run / f"mount{number}"
+            seen.mkdir(exist_ok=True)
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+            syscalls.mount(directory, str(seen), "", syscalls.MS_BIND | syscalls.MS_REC)
+            syscalls.mount("none", str(seen), "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
+            directory = str(seen)
         options = ("-o", f"source={directory}", "-o", "cache=auto", "--rlimit-nofile=0")
         self._spawn(str(VIRTIOFSD), f"--socket-path={path}", *options, "-f")
         self._wait_for(path)

@@ -35,7 +35,7 @@ def machine_flags(flags: Flags) -> None:
     flags.number("cpus", "a virtual machine's processors (default 1)", default=None)
     flags.text("memory", "a virtual machine's memory, such as 1g (the default)")
     flags.text("disk", "the size of a virtual machine's disk, such as 8g (the default)")
-    flags.texts("mount", "a directory of this machine that a virtual machine sees, as HOST:GUEST")
+    flags.texts("mount", "a directory of this machine that a node sees, as HOST:GUEST or HOST:GUEST:ro")
 
 
 def machine_shape(values: Values) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def machine_shape(values: Values) -> dict[str, Any]:
     return shape
 
 
-def _mount(text: str) -> dict[str, str]:
-    host, separator, guest = text.partition(":")
-    if not separator:
-        raise UsageError(f"--mount {text!r} is not HOST:GUEST")
-    return {"host": host, "guest": guest}
+def _mount(text: str) -> dict[str, Any]:
+    host, *rest = text.split(":")
+    if len(rest) not in (1, 2) or rest[1:] not in ([], ["ro"], ["rw"]):
+        raise UsageError(f"--mount {text!r} is not HOST:GUEST or HOST:GUEST:ro")
+    return {"host": host, "guest": rest[0]} | ({"readOnly": True} if rest[1:] == ["ro"] else {})
 
 
 def only_name(values: Values) -> str:
