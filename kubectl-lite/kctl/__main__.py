@@ -47,6 +47,7 @@ COMMANDS = {
     "label": "change the labels of objects",
     "logs": "print a container's logs",
     "patch": "change fields of an object",
+    "plugin": "list the plugins on PATH: programs named kctl-NAME",
     "port-forward": "forward local ports to a pod",
     "replace": "put objects of files in place of those that are there",
     "rollout": "status, history, undo, restart, pause and resume of a rollout",
@@ -79,7 +80,6 @@ REFUSED = {
     "debug": "ephemeral containers can't be added yet; use kctl exec",
     "kustomize": "not supported; build the manifests with kustomize and apply them with -f",
     "completion": "not supported yet",
-    "plugin": "plugins are not supported",
     "kuberc": "not supported",
 }
 """kubectl's commands that kctl does not have, and why."""
@@ -164,7 +164,10 @@ def dispatch(words: list[str]) -> int:
     if name in REFUSED:
         raise UsageError(f"{name}: {REFUSED[name]}")
     if name not in COMMANDS:
+        from kctl.plugins import hand_over
         from kctl.suggest import suggestions
+
+        hand_over([*words[:at], name, *words[at:]])
 
         raise UsageError(f'unknown command "{name}" for "kctl"{suggestions(name, COMMANDS)}')
     module = module_of(name)

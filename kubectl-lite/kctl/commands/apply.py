@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Any
 
-from kctl import flags, manifests
+from kctl import flags, manifests, pruning
 from kctl.discovery import ApiResource
 from kctl.errors import UsageError
 from kctl.failures import told
@@ -26,8 +26,6 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 ATTEMPTS = 5
 UNSUPPORTED = {
     "kustomize": "-k is not supported yet; build the manifests with kustomize and apply them with -f",
-    "prune": "--prune is not supported yet; delete what is no longer wanted with kctl delete",
-    "wait": "--wait is not supported yet: nothing is deleted without --prune; use kctl wait or kctl rollout status",
 }
 """Flags of kubectl's that are refused, and what to do instead."""
 
@@ -43,8 +41,9 @@ def configure(flags: Flags) -> None:
     flags.text("kustomize", "", short="k")
     flags.switch("server-side", "let the server merge, and keep account of who manages which field")
     flags.switch("force-conflicts", "with --server-side: take fields over that others manage")
-    for name in ("prune", "wait"):
-        flags.switch(name, "")
+    flags.switch("wait", "until what was applied is really up, or say why it will not be")
+    flags.text("timeout", "with --wait: how long; 0 for ever", default="5m")
+    pruning.declare(flags)
     declare(flags)
     declare_validation(flags)
 
@@ -60,6 +59,10 @@ def run(values: Values) -> int:
         raise UsageError("--force-conflicts only works with --server-side")
     if values.server_side and values.dry_run == "client":
         raise UsageError("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)")
+    pruning.check(values)
+    if values.wait and values.dry_run != "none":
+        raise UsageError("--wait can't be used with --dry-run: nothing is there to wait for")
+    patience = flags.seconds(values.timeout)
     write = Write(values, "kubectl" if values.server_side else "kubectl-client-side-apply")
     validation(values)
     chosen = list(manifests.load(values.filename, recursive=values.recursive))
@@ -69,6 +72,7 @@ def run(values: Values) -> int:
     if not chosen:
         raise UsageError("no objects passed to apply")
     failures: list[tuple[Manifest, SampanError]] = []
+    applied: list[tuple[ApiResource, dict[str, Any]]] = []
     for manifest in chosen:
         try:
             resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
@@ -76,11 +80,24 @@ def run(values: Values) -> int:
         except SampanError as error:
             failures.append((manifest, error))
         else:
+            applied.append((resource, value))
             write.report(resource, value, done)
     sys.stdout.flush()
     for text in told(failures):
         print(text, file=sys.stderr)
-    return 1 if failures else 0
+    if failures:
+        return 1  # nothing is pruned, nor waited for, by half of what was wanted
+    if values.prune:
+        uids = {str(value["metadata"].get("uid")) for _, value in applied}
+        places = {str(value["metadata"].get("namespace") or "") for _, value in applied} - {""}
+        if values.namespace:
+            places.add(session.namespace)
+        pruning.prune(session, values, uids, places, write)
+    if values.wait:
+        from kctl.settling import settle
+
+        settle(session, applied, patience)
+    return 0
 
 
 def _matches(manifest: Manifest, selector: str) -> bool:
