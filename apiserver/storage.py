@@ -20,6 +20,7 @@ from aetcd import rpc
 from apiserver.config import Files
 from sampan.errors import ApiError, Reason, SampanError
 from sampan.logs import fields
+from sampan.serving import Stamp, stamp
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ TICK = b"/registry/sampan.tick/tick/-"
 ATTEMPT_SECONDS = 5.0
 GIVE_UP_SECONDS = 15.0
 PAGE = 2000
+LOOK_SECONDS = 1.0
+"""How often, at most, the certificate's files are looked at when there is something to ask etcd."""
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -99,13 +102,18 @@ class Storage:
         self._files = files or Files()
         self._at = 0
         self._channel: Any = None
+        self._stamp: Stamp = ()
+        self._look_at = 0.0
         self._leases: dict[int, tuple[int, float, int]] = {}
         self._lease_lock = asyncio.Lock()
         self._watching: set[Any] = set()
         self._retired: set[asyncio.Task[None]] = set()
 
     def _connect(self) -> Any:
+        if self._channel is not None and self._files.cert:
+            self._follow_files(self._channel)
         if self._channel is None:
+            self._stamp = stamp(self._paths())
             endpoint = self._endpoints[self._at % len(self._endpoints)]
             scheme, _, address = endpoint.rpartition("://")
             if scheme == "https":
@@ -123,6 +131,19 @@ class Storage:
             self._maintenance = rpc.MaintenanceStub(self._channel)
         return self._channel
 
+    def _paths(self) -> tuple[str, ...]:
+        return tuple(one for one in (self._files.cert, self._files.key, self._files.ca) if one)
+
+    def _follow_files(self, channel: Any) -> None:
+        """Give up a channel whose certificate was renewed: reconnecting, it would show the old one."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        if stamp(self._paths()) != self._stamp:
+            log.info("a new certificate is in use towards etcd", extra=fields(file=self._files.cert))
+            self._retire(channel)
+
     async def close(self) -> None:
         """Close the connection."""
         channel, self._channel = self._channel, None
@@ -132,13 +153,14 @@ class Storage:
             closing.cancel()
 
     def _move_on(self, channel: Any) -> None:
-        """Use the next endpoint from now on, unless another call has seen to that already.
-
-        Calls on the old channel may still end well, so they get the time that they have anyway; watches are told.
-        """
+        """Use the next endpoint from now on, unless another call has seen to that already."""
         if len(self._endpoints) < 2 or channel is not self._channel:
             return
         self._at += 1
+        self._retire(channel)
+
+    def _retire(self, channel: Any) -> None:
+        """Calls on an old channel may still end well, so they get the time that they have anyway; watches are told."""
         self._channel = None
         for call in self._watching:
             call.cancel()
@@ -246,7 +268,7 @@ class Storage:
         except asyncio.CancelledError:
             if channel is self._channel:
                 raise  # we are cancelled, and not only the call
-            raise Watch("the endpoint does not answer") from None
+            raise Watch("the connection was given up") from None
         finally:
             self._watching.discard(call)
             call.cancel()

@@ -13,11 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from deploy import pki
+from deploy import node_config, pki
 from deploy.components import API_PORT, FIRST_INHERITED
 from deploy.node_config import ClusterFacts
 from deploy.places import Places
-from deploy.spec import Cluster
+from deploy.spec import YEAR_SECONDS, Cluster
 
 ETCD_PORT = 2379
 
@@ -52,6 +52,8 @@ class ControlPlane:
     log_level: str
     network_mode: str = ClusterFacts.network_mode
     node_lease_seconds: int = ClusterFacts.lease_seconds
+    certificate_seconds: int = YEAR_SECONDS
+    """How long a certificate that the controllers sign is valid, at most."""
     pod_pids_limit: int = ClusterFacts.pod_pids_limit
 
     @property
@@ -87,6 +89,7 @@ def of_cluster(cluster: Cluster, places: Places) -> ControlPlane:
         log_level=cluster.spec.log_level,
         network_mode=network.mode,
         node_lease_seconds=cluster.spec.timing.node_lease_seconds,
+        certificate_seconds=cluster.spec.certificates.duration_seconds,
         pod_pids_limit=cluster.spec.pod_pids_limit,
     )
 
@@ -103,7 +106,9 @@ def write_configs(plane: ControlPlane) -> None:
     server = f"https://{plane.listen[0]}"
     for identity in ("scheduler", "controllers"):
         target = plane.config / f"{identity}.kubeconfig"
-        pki.write_kubeconfig(target, pki.kubeconfig(plane.pki, identity, server, plane.identity))
+        client = pki.paths(plane.pki, identity)
+        config = node_config.kubeconfig(server, plane.identity, ca=plane.pki / "ca.crt", client=client)
+        pki.write_kubeconfig(target, config)
     _write(
         plane.config / "apiserver.json",
         {
@@ -144,7 +149,7 @@ def write_configs(plane: ControlPlane) -> None:
             "cluster_cidr": plane.pod_cidr,
             "node_cidr_mask": 24,
             "root_ca_file": ca,
-            "signing": tls("ca"),
+            "signing": {**tls("ca"), "duration_seconds": plane.certificate_seconds},
             "join_facts": plane.facts.to_json() | {"version": version("sampan")},
             "node_monitor_grace_seconds": plane.node_monitor_grace_seconds,
             "identity": plane.identity,

@@ -44,6 +44,20 @@ def has(cluster: str) -> bool:
     return any(one.get("name") == context_name(cluster) for one in contexts)
 
 
+def renew(entry: dict[str, Any], path: Path) -> None:
+    """Give a cluster's user its new certificate. Nothing else changes; one that is not there any more stays away."""
+    if not path.exists():
+        return
+    name = entry["current-context"]
+
+    def change(config: dict[str, Any]) -> dict[str, Any]:
+        fresh = {one["name"]: one for one in entry["users"]}
+        users = [fresh.get(str(one.get("name")), one) for one in config.get("users") or []]
+        return config | ({"users": users} if any(one.get("name") == name for one in users) else {})
+
+    _rewrite(path, change)
+
+
 def remove(cluster: str, path: Path | None = None) -> None:
     """Take a cluster's entries out again."""
     file = path or target()

@@ -23,6 +23,8 @@ SHORT_SIZE = re.compile(r"([0-9]+)([kmgt])b?", re.IGNORECASE)
 SMALLEST = 256 << 20
 MOST_CPUS = 64
 MACHINE_FIELDS = ("cpus", "memory", "disk")
+YEAR_SECONDS = 365 * 24 * 3600
+SHORTEST_CERTIFICATE_SECONDS = 10
 FIRST_NODE_HOST = 11
 """The control plane is host 1 of the node network; nodes count from 11."""
 
@@ -174,6 +176,19 @@ class Timing(_Described):
         return value
 
 
+class Certificates(_Described):
+    """The certificates of the control plane and the nodes. They are renewed in time, without a restart."""
+
+    duration_seconds: int = field(YEAR_SECONDS, doc="How long one is valid; renewed when 30 % of that is left.")
+
+    @field_validator("duration_seconds")
+    @classmethod
+    def _long_enough(cls, value: int) -> int:
+        if value < SHORTEST_CERTIFICATE_SECONDS:
+            raise ValueError(f"must be at least {SHORTEST_CERTIFICATE_SECONDS}")
+        return value
+
+
 class ClusterSpec(_Described):
     """What a cluster is to be."""
 
@@ -181,6 +196,7 @@ class ClusterSpec(_Described):
     api_port: int = field(0, doc="The API's port on the machine's loopback; 0 takes a free one and keeps it.")
     network: Network = field(default_factory=lambda: Network(), doc="Address ranges.")
     timing: Timing = field(default_factory=lambda: Timing(), doc="Failure detection.")
+    certificates: Certificates = field(default_factory=lambda: Certificates(), doc="How long certificates are valid.")
     pod_pids_limit: int = field(-1, doc="The most processes and threads that a pod may have; -1 is no limit.")
     log_level: Literal["debug", "info", "warning", "error"] = field("info", doc="How much components log.")
 

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from deploy.drivers.namespaces import Namespaces
 from deploy.drivers.vm import Machines
 from deploy.places import NodePlaces, Places
 from deploy.process_tree import ChildSpec, ProcessTree, start_time
+from deploy.renewal import Renewal, renew_kubeconfigs
 from deploy.spec import Cluster, NodeSpec
 
 CONTROL_PLANE = ("etcd", "apiserver", "controllers", "scheduler")
@@ -40,6 +42,7 @@ class Supervisor:
         self._system = pausing.control_plane_cgroup(places)
         self._drivers: dict[str, Driver] = {"namespace": Namespaces(places), "vm": Machines(places)}
         self._tree = ProcessTree(places.run / "tree.json", places.control, self._answer)
+        self._renewal = Renewal(self._certificates, watch=self._tree.watch)
         self._pausing = pausing.Pausing(
             places,
             self._listener,
@@ -50,6 +53,16 @@ class Supervisor:
             machines=self._machines,
             api_pid=lambda: self._tree.pid("apiserver"),
         )
+
+    def _certificates(self) -> datetime:
+        """Renew what is due of the cluster's certificates. Returns when the next one will be."""
+        places, cluster = self._places, self._cluster
+        pki.ensure(cluster, places.pki)
+        for one in cluster.spec.nodes:
+            if pki.paths(places.pki, f"node-{one.name}")[0].exists():  # a node that joins renews its own
+                pki.ensure_node(cluster, one, places.pki)
+        renew_kubeconfigs(cluster, places)
+        return pki.next_due(places.pki, datetime.now(UTC))
 
     def _listen(self) -> socket.socket:
         """The API's socket on the machine's loopback: a living API server's, or a new one.
@@ -77,7 +90,7 @@ class Supervisor:
         places, cluster = self._places, self._cluster
         network = cluster.spec.network
         self._pausing.recover()
-        pki.ensure(cluster, places.pki)
+        self._renewal.renew()
         links.make_bridge(network.control_address, network.prefix_length)
         control_plane.write_configs(control_plane.of_cluster(cluster, places))
         places.etcd.mkdir(exist_ok=True, mode=0o700)

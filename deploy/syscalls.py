@@ -28,6 +28,9 @@ MNT_DETACH = 0x2
 UMOUNT_NOFOLLOW = 0x8
 
 PR_SET_NAME = 15
+CLOCK_REALTIME = 0
+TFD_TIMER_ABSTIME = 0x1
+TFD_TIMER_CANCEL_ON_SET = 0x2
 SYS_PIDFD_GETFD = 438  # the same number on every architecture
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -37,6 +40,16 @@ _libc.unshare.argtypes = (c_int,)
 _libc.setns.argtypes = (c_int, c_int)
 _libc.sethostname.argtypes = (c_char_p, ctypes.c_size_t)
 _libc.prctl.argtypes = (c_int, c_char_p, c_ulong, c_ulong, c_ulong)
+
+
+class _Alarm(ctypes.Structure):
+    """struct itimerspec: an interval of two longs, then the first expiry."""
+
+    _fields_ = (("interval", c_long * 2), ("seconds", c_long), ("nanoseconds", c_long))
+
+
+_libc.timerfd_create.argtypes = (c_int, c_int)
+_libc.timerfd_settime.argtypes = (c_int, c_int, ctypes.POINTER(_Alarm), ctypes.c_void_p)
 
 
 def _check(result: int, call: str) -> None:
@@ -89,3 +102,20 @@ def descriptor_of(pid: int, number: int) -> int:
         return copy
     finally:
         os.close(process)
+
+
+def alarm_clock() -> int:
+    """timerfd_create(2): a descriptor that becomes readable at a calendar time, which `set_alarm` sets."""
+    made: int = _libc.timerfd_create(CLOCK_REALTIME, os.O_NONBLOCK | os.O_CLOEXEC)
+    _check(made, "timerfd_create CLOCK_REALTIME")
+    return made
+
+
+def set_alarm(descriptor: int, moment: float) -> None:
+    """timerfd_settime(2): readable at `moment` (seconds since the epoch), or as soon as somebody sets the clock.
+
+    A read then fails with ECANCELED.
+    """
+    alarm = _Alarm(seconds=int(moment), nanoseconds=int(moment % 1 * 1e9))
+    flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
+    _check(_libc.timerfd_settime(descriptor, flags, ctypes.byref(alarm), None), f"timerfd_settime {moment}")

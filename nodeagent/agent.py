@@ -31,7 +31,7 @@ from nodeagent.references import References
 from nodeagent.runtime.cgroups.choose import cgroups
 from nodeagent.server.app import KubeletServer
 from nodeagent.server.rotation import keep_rotating
-from nodeagent.server.tls import ServingTls
+from nodeagent.server.tls import serving_tls
 from nodeagent.servers import LivingServers
 from nodeagent.status import NodeFacts
 from nodeagent.tokens import Tokens
@@ -47,6 +47,7 @@ from sampan.events import EventRecorder
 from sampan.informer import Change, Informer
 from sampan.kinds import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from sampan.logs import fields
+from sampan.serving import Serving
 
 log = logging.getLogger(__name__)
 
@@ -182,20 +183,16 @@ class Agent:
             finally:
                 await runner.cleanup()
 
-    async def _serving_tls(self, config: TlsConfig, tasks: asyncio.TaskGroup) -> ServingTls:
+    async def _serving_tls(self, config: TlsConfig, tasks: asyncio.TaskGroup) -> Serving:
         """The kubelet API's certificate, kept valid; on a machine that joined it has to be asked for first."""
         if not config.renewed:
-            tls = ServingTls(config)
-            tasks.create_task(tls.follow(self.clock))
-            return tls
+            return serving_tls(config)
         await self.node.registered.wait()  # only addresses that the Node has are signed
         purpose = certificates.serving(self.config.node_name, self.config.node_ip)
         held = certificates.Certificate(self.config.node_name, config, purpose, self.client, self.clock)
         tasks.create_task(held.run())
         await held.there.wait()
-        tls = ServingTls(config)
-        held.on_new = tls.refresh
-        return tls
+        return serving_tls(config)
 
     def _running_logs(self) -> Iterator[tuple[str, Path]]:
         for worker in self.workers.values():

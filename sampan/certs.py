@@ -21,6 +21,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CLOCK_SKEW = timedelta(minutes=5)
 """How far in the past a certificate begins, so that a peer whose clock is a little behind accepts it."""
 DECADE = timedelta(days=3650)
+BEFORE = timedelta(days=730)
+"""How far in the past an authority begins: a clock that was ahead when it was made may be set back by so much."""
+
+
+def backdated(lifetime: timedelta) -> timedelta:
+    """How far in the past a certificate of a lifetime begins: a short one less, or most of its life would be over."""
+    return min(CLOCK_SKEW, lifetime / 10)
 
 
 @dataclass(frozen=True)
@@ -31,11 +38,18 @@ class Pair:
     key: bytes
 
     def write(self, certificate: Path, key: Path) -> None:
-        """Put both on disk; the key is readable by its owner alone from its first byte."""
-        private = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(private, "wb") as out:
-            out.write(self.key)
-        certificate.write_bytes(self.certificate)
+        """Put both on disk; the key is readable by its owner alone from its first byte.
+
+        A key that is there already is not touched, and the certificate is replaced by one rename: whoever reads the
+        pair while a certificate is renewed finds halves that fit.
+        """
+        if not key.exists() or key.read_bytes() != self.key:
+            private = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(private, "wb") as out:
+                out.write(self.key)
+        fresh = certificate.with_name(certificate.name + ".new")
+        fresh.write_bytes(self.certificate)
+        fresh.replace(certificate)
 
 
 class Authority:
@@ -57,7 +71,7 @@ class Authority:
             .issuer_name(subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - CLOCK_SKEW)
+            .not_valid_before(now - BEFORE)
             .not_valid_after(now + lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
@@ -69,10 +83,7 @@ class Authority:
     @classmethod
     def load(cls, pair: Pair) -> Authority:
         """A CA from its PEM files. Raises ValueError when they are not a P-256 CA."""
-        key = serialization.load_pem_private_key(pair.key, None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError("the CA's key is not an elliptic curve key")
-        return cls(x509.load_pem_x509_certificate(pair.certificate), key)
+        return cls(x509.load_pem_x509_certificate(pair.certificate), _private(pair.key))
 
     @property
     def pair(self) -> Pair:
@@ -86,9 +97,14 @@ class Authority:
         groups: Sequence[str] = (),
         hosts: Sequence[str] = (),
         lifetime: timedelta = DECADE,
+        key_pem: bytes | None = None,
     ) -> Pair:
-        """A certificate for client and server use. `hosts` are DNS names and addresses it may serve."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        """A certificate for client and server use. `hosts` are DNS names and addresses it may serve.
+
+        `key_pem` is the key of a certificate that is renewed; without it there is a new one. Raises ValueError for a
+        key that is none, or when the authority's own certificate has ended.
+        """
+        key = ec.generate_private_key(ec.SECP256R1()) if key_pem is None else _private(key_pem)
         names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
         names.append(x509.NameAttribute(NameOID.COMMON_NAME, user))
         now = datetime.now(UTC)
@@ -98,7 +114,7 @@ class Authority:
             .issuer_name(self._certificate.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - CLOCK_SKEW)
+            .not_valid_before(now - backdated(lifetime))
             .not_valid_after(min(now + lifetime, self._certificate.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
@@ -114,6 +130,13 @@ class Authority:
             )
         certificate = builder.sign(self._key, hashes.SHA256())
         return Pair(certificate.public_bytes(serialization.Encoding.PEM), private_pem(key))
+
+
+def _private(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("the key is not an elliptic curve key")
+    return key
 
 
 def signing_key() -> bytes:

@@ -8,15 +8,13 @@ polls. A pair that is half replaced is not taken; the old one stays until both h
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 
 from sampan.logs import fields
+from sampan.serving import Stamp, stamp
 from sampan.target import KubeconfigError, Target
 
 log = logging.getLogger(__name__)
-
-Stamp = tuple[tuple[int, int, int], ...]
 
 
 class Handshake:
@@ -24,34 +22,22 @@ class Handshake:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._stamp = _stamp(target)
+        self._stamp = stamp(target.files())
         self._context = target.ssl_context()
         self._refused: Stamp | None = None
         self.generation = 0
 
     def context(self) -> ssl.SSLContext | None:
         """For a new connection; None for plain HTTP."""
-        stamp = _stamp(self._target)
-        if stamp not in (self._stamp, self._refused):
+        now = stamp(self._target.files())
+        if now not in (self._stamp, self._refused):
             try:
                 self._context = self._target.reread().ssl_context()
             except KubeconfigError as error:
-                self._refused = stamp
+                self._refused = now
                 log.warning("changed credentials can't be used yet", extra=fields(error=error))
             else:
-                self._stamp, self._refused = stamp, None
+                self._stamp, self._refused = now, None
                 self.generation += 1
                 log.info("new credentials are in use", extra=fields(server=self._target.server))
         return self._context
-
-
-def _stamp(target: Target) -> Stamp:
-    found = []
-    for path in target.files():
-        try:
-            status = os.stat(path)
-        except OSError:
-            found.append((0, 0, 0))
-        else:
-            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
-    return tuple(found)

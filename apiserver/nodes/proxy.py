@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -20,7 +20,9 @@ from apiserver.decode import bad
 from apiserver.kind import Call, Json, Subresource
 from apiserver.statuses import not_found
 from sampan.errors import ApiError, ClusterError, Reason
+from sampan.handshake import Handshake
 from sampan.kinds import NODES, PODS
+from sampan.target import KubeconfigError, Target
 from sampan.upgrade import UpgradeError, forward, is_upgrade
 
 LOG_OPTIONS = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream")
@@ -29,17 +31,17 @@ KUBELET_PORT = 10250
 CONNECT_SECONDS = 10.0
 
 
-def kubelet_tls(files: Files) -> ssl.SSLContext | None:
-    """The client's side of TLS towards node agents. Raises ClusterError."""
+def kubelet_tls(files: Files) -> Callable[[], ssl.SSLContext | None]:
+    """The client's side of TLS towards node agents, as its files say at each call. Raises ClusterError."""
     if not files.ca:
-        return None
+        return lambda: None
+    target = Target(
+        server="https://node", ca_file=files.ca, client_certificate_file=files.cert, client_key_file=files.key
+    )
     try:
-        context = ssl.create_default_context(cafile=files.ca)
-        if files.cert:
-            context.load_cert_chain(files.cert, files.key)
-    except OSError as error:
+        return Handshake(target.reread()).context
+    except KubeconfigError as error:
         raise ClusterError(where=f"kubelet client certificate {files.cert}", what=str(error)) from error
-    return context
 
 
 def address_of(node: Mapping[str, Any]) -> tuple[str, int]:
@@ -103,7 +105,7 @@ def forward_target(call: Call, pairs: Sequence[tuple[str, str]]) -> str:
 class NodeProxy:
     """Passes requests on to nodes."""
 
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext | None]) -> None:
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
@@ -142,7 +144,7 @@ class NodeProxy:
         if not is_upgrade(call.request.headers):
             raise bad("Upgrade request required")
         try:
-            return await forward(call.request, host, port, target, tls=self._tls)
+            return await forward(call.request, host, port, target, tls=self._tls())
         except UpgradeError as error:
             raise ApiError(
                 500,
@@ -162,7 +164,7 @@ class NodeProxy:
         query = {key: call.query[key] for key in LOG_OPTIONS if key in call.query}
         path = "/".join(quote(part, safe="") for part in ("containerLogs", call.namespace, call.name, container))
         name = f"[{host}]" if ":" in host else host
-        url = f"{'https' if self._tls else 'http'}://{name}:{port}/{path}?{urlencode(query)}"
+        url = f"{'https' if self._tls() else 'http'}://{name}:{port}/{path}?{urlencode(query)}"
         try:
             return await self._stream(call.request, url)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -178,7 +180,7 @@ class NodeProxy:
         connection.cancel_on_loss()
         import yarl
 
-        async with self._session.get(yarl.URL(url, encoded=True), ssl=self._tls or False) as answer:
+        async with self._session.get(yarl.URL(url, encoded=True), ssl=self._tls() or False) as answer:
             if answer.status != 200:
                 text = (await answer.content.read(65536)).decode(errors="replace").strip()
                 connection.cancel_on_loss(False)

@@ -8,6 +8,7 @@ Elsewhere: what the name means (targets.py), the streams (sampan.relay, sampan.u
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -46,7 +47,7 @@ REFUSED = "Sampan-Refused"
 class Through:
     """The proxy subresources."""
 
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext | None]) -> None:
         self._tls = tls
         self._client: aiohttp.ClientSession | None = None
 
@@ -93,7 +94,7 @@ class Through:
         host, port = self._agent(call, target.name)
         if target.port and number(target.port) not in (port, KUBELET_PORT):
             return await self._send(call, _url(target.scheme, host, number(target.port), _path(call)), False)
-        return await self._send(call, self._agent_url(host, port, _path(call)), self._tls or False)
+        return await self._send(call, self._agent_url(host, port, _path(call)), self._tls() or False)
 
     def _agent(self, call: Call, node: str) -> tuple[str, int]:
         found = call.server.peek(NODES, "", node)
@@ -102,7 +103,7 @@ class Through:
         return address_of(found)
 
     def _agent_url(self, host: str, port: int, path: str) -> str:
-        return _url("https" if self._tls else "http", host, port, path)
+        return _url("https" if self._tls() else "http", host, port, path)
 
     async def _to(self, call: Call, place: Place) -> web.StreamResponse:
         if not place.pod or not place.node:
@@ -110,7 +111,7 @@ class Through:
         host, port = self._agent(call, place.node)
         where = "/".join(quote(part, safe="") for part in (call.namespace, place.pod, place.scheme, str(place.port)))
         return await self._send(
-            call, self._agent_url(host, port, f"/podProxy/{where}{_path(call)}"), self._tls or False
+            call, self._agent_url(host, port, f"/podProxy/{where}{_path(call)}"), self._tls() or False
         )
 
     async def _send(self, call: Call, url: str, tls: ssl.SSLContext | bool) -> web.StreamResponse:

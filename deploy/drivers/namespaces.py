@@ -22,7 +22,7 @@ class Namespaces:
         places = self._places
         own = places.node(one.name)
         mounts.make_targets(one, places)
-        pki.ensure_node(one, places.pki)
+        pki.ensure_node(cluster, one, places.pki)
         components.write_node_configs(cluster, places, one)
         return (
             ChildSpec(

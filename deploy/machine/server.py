@@ -30,9 +30,10 @@ from deploy.machine import certs_upload, server_settings, tokens
 from deploy.machine.connection import Connection
 from deploy.machine.places import MachinePlaces
 from deploy.machine.server_settings import Settings
-from deploy.machine.server_setup import ETCD_FILES, SETTINGS, SHARED, EtcdFiles, Joining, ServerPlaces, prepare
+from deploy.machine.server_setup import ETCD_FILES, SETTINGS, SHARED, EtcdFiles, Joining, ServerPlaces, prepare, renew
 from deploy.machine.trust import Address, fingerprint
 from deploy.process_tree import ChildSpec, ProcessTree
+from deploy.renewal import Renewal
 from sampan.errors import ApiError, ClusterError
 
 Say = Callable[[str], None]
@@ -58,6 +59,7 @@ def run(places: ServerPlaces, settings: Settings, greet: Callable[[], None], *, 
         tree.add(ChildSpec(name, start, None if to_stderr else places.logs / f"{name}.log"))
 
     tree = ProcessTree(places.run / "tree.json", places.control, answer)
+    Renewal(lambda: renew(places, settings), watch=tree.watch).renew()
     if not settings.etcd:
         child("etcd", components.executed(*control_plane.etcd_command("127.0.0.1", places.pki, places.etcd)))
     components.preload_models()

@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +121,21 @@ def prepare(
     _issue(places, settings)
     control_plane.write_configs(_plane(places, settings))
     settings.write(places.settings)
-    admin = pki.kubeconfig(places.pki, "admin", settings.url, "sampan")
-    pki.write_kubeconfig(places.admin_kubeconfig, admin)
+    _write_admin(places, settings)
     return settings
+
+
+def renew(places: ServerPlaces, settings: Settings) -> datetime:
+    """Renew the certificates that are due. Returns when the next one will be. Raises ClusterError and OSError."""
+    _issue(places, settings)
+    _write_admin(places, settings)
+    return pki.next_due(places.pki, datetime.now(UTC))
+
+
+def _write_admin(places: ServerPlaces, settings: Settings) -> None:
+    admin = pki.kubeconfig(places.pki, "admin", settings.url, "sampan")
+    if not places.admin_kubeconfig.exists() or places.admin_kubeconfig.read_text() != pki.as_yaml(admin):
+        pki.write_kubeconfig(places.admin_kubeconfig, admin)
 
 
 def _first(places: ServerPlaces, given: dict[str, Any], joining: Joining | None, say: Say) -> Settings:
