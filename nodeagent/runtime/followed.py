@@ -17,6 +17,7 @@ class Process:
         self.pid = pid
         self.pidfd = pidfd
         self.started = started
+        self.boot = boot_id()
         self.container = ""  # of an exec: whose; "sandbox" for the first process of a pod's PID namespace
         self.cgroup = ""  # told back to whoever asks; nothing here depends on it
         self.connection: socket.socket | None = None  # of an exec: who asked
@@ -43,6 +44,15 @@ class Pending:
         self.seq = seq
         self.executed = 0
         self.error: dict[str, Any] | None = None
+
+
+def boot_id() -> str:
+    """Which run of the machine this is (random(4)): after another boot the same number and start time name another."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def start_time(pid: int) -> int:

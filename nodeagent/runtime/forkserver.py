@@ -31,7 +31,7 @@ if not __package__:  # started as a script under -I -S: only the standard librar
 
 from nodeagent.runtime import children, holding
 from nodeagent.runtime import syscalls as sc
-from nodeagent.runtime.followed import Pending, Process, oom_kills, start_time, write_record, zombie_status
+from nodeagent.runtime.followed import Pending, Process, boot_id, oom_kills, start_time, write_record, zombie_status
 from nodeagent.runtime.operations import Failed
 from nodeagent.runtime.process import last_capability, own_capabilities
 
@@ -87,6 +87,7 @@ class ForkServer:
             process.kill_rest = record.get("kill_rest", False)
             process.container = "sandbox" if record.get("sandbox") else ""
             process.cgroup = record.get("cgroup", "")
+            process.boot = record.get("boot", process.boot)
             process.exit = self.recorded_exit(process.name)
             self.processes[process.name] = process
             if process.exit is None:
@@ -100,7 +101,10 @@ class ForkServer:
             return None
 
     def follow_again(self, process: Process) -> None:
-        """Open a pidfd for a process known by number and start time, or note that it ended unseen."""
+        """Open a pidfd for a process known by boot, number and start time, or note that it ended unseen."""
+        if process.boot != boot_id():
+            self.ended(process, None)
+            return
         try:
             pidfd = os.pidfd_open(process.pid)
         except OSError:
@@ -562,6 +566,7 @@ class ForkServer:
                 "name": process.name,
                 "pid": process.pid,
                 "started": process.started,
+                "boot": process.boot,
                 "oom_file": process.oom_file,
                 "oom_before": process.oom_before,
                 "procs_files": process.procs_files,

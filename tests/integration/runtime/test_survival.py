@@ -1,5 +1,6 @@
 """kill -9 of the runtime and of the fork server: containers, exit codes and output survive."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -23,8 +24,6 @@ async def restart(machine, *names: str) -> None:
 
 
 async def pid_of(machine, container: str) -> int:
-    import json
-
     request = cri.ContainerStatusRequest(container_id=container, verbose=True)
     return int(json.loads((await machine.cri.ContainerStatus(request)).info["info"])["pid"])
 
@@ -99,7 +98,10 @@ async def test_both_killed_at_once_and_a_new_container_starts_in_the_old_sandbox
 
 async def test_an_end_that_only_the_runtime_could_see_is_told_right(machine) -> None:
     sandbox = await machine.sandbox()
-    container = await machine.run(sandbox, ["sh", "-c", "trap 'exit 33' TERM; while true; do sleep 0.02; done"])
+    container = await machine.run(
+        sandbox, ["sh", "-c", "trap 'exit 33' TERM; echo up; while true; do sleep 0.02; done"]
+    )
+    await until(lambda: machine.text() == "up\n")  # before, process 1 of its namespace ignores the signal
     pid = await pid_of(machine, container)
     machine.kill("forkserver")
     os.kill(pid, 15)
@@ -118,6 +120,21 @@ async def test_sandboxes_whose_namespaces_are_gone_are_not_ready(machine) -> Non
     await machine.connect()
     status = (await machine.cri.PodSandboxStatus(cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox))).status
     assert status.state == cri.PodSandboxState.SANDBOX_NOTREADY
+
+
+async def test_after_a_reboot_a_stranger_with_the_same_number_is_not_taken_for_a_container(machine) -> None:
+    sandbox = await machine.sandbox()
+    container = await machine.run(sandbox, ["sleep", "1000"])
+    machine.kill("runtime")
+    machine.kill("forkserver")
+    (record,) = machine.base.rglob(f"processes/{container}.start")
+    assert json.loads(record.read_text())["boot"]
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"boot": "the one before"}))
+    machine.start_forkserver()
+    machine.start_runtime()
+    await machine.connect()
+    status = await machine.exited(container)
+    assert (status.exit_code, status.reason) == (255, "Unknown")
 
 
 async def test_a_damaged_record_is_set_aside_and_the_rest_goes_on(machine) -> None:
