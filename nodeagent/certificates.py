@@ -15,7 +15,7 @@ import asyncio
 import base64
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -83,7 +83,6 @@ class Certificate:
         self._purpose = purpose
         self._client = client
         self._clock = clock
-        self.on_new: Callable[[], None] = lambda: None
         self.there = asyncio.Event()
         self.renewals = 0
 
@@ -108,7 +107,6 @@ class Certificate:
             write_pair(self._path, certificate, key)
             backoff = FIRST_BACKOFF
             self.renewals += 1
-            self.on_new()
             ends = Validity.of(certificate).ends
             log.info("a new certificate", extra=fields(of=self._purpose.name, until=f"{ends:%Y-%m-%dT%H:%M:%SZ}"))
 

@@ -18,7 +18,7 @@ from deploy import node_config
 from nodeagent import certificates
 from nodeagent.certificates import Certificate
 from nodeagent.config import PairConfig, TlsConfig
-from nodeagent.server.tls import ServingTls
+from nodeagent.server.tls import serving_tls
 from sampan.api.core_v1 import Node
 from sampan.client import Client, PatchKind
 from sampan.clock import Clock
@@ -99,8 +99,7 @@ async def test_over_several_rotations_no_request_fails(servers: Servers, tmp_pat
         try:
             async with asyncio.timeout(60):
                 await serving.there.wait()
-                tls = ServingTls(files)
-                serving.on_new = tls.refresh
+                tls = serving_tls(files)
                 listener = await asyncio.start_server(lambda _, writer: writer.close(), ADDRESS, 0, ssl=tls.context)
                 port = listener.sockets[0].getsockname()[1]
                 nodes.subscribe(changed)
