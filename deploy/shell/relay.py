@@ -119,6 +119,7 @@ class Relay:
         if frame.kind is Kind.HELLO:
             if frame.payload == self._nonce:
                 self._there = True
+                self._tell(Frame(Kind.CLOCK, 0))  # a machine that was restored has the time of then
                 waiting, self._waiting = self._waiting, []
                 for one in waiting:
                     self._tell(one)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from deploy import cluster, lookup, pausing, spec
 from deploy.places import Places
 from deploy.snapshots import contents, store
 from deploy.snapshots.store import Snapshot
+from deploy.vm import memory
+from deploy.vm.qmp import QmpError
 from sampan.errors import ClusterError
 
 
@@ -29,15 +32,15 @@ def save(name: str, tag: str | None, say: Callable[[str], None]) -> Snapshot:
         contents.check_room(root, sum(contents.size(one) for one in contents.present(places)))
         made = root / store.UNFINISHED
         try:
-            with pausing.held(places) if cluster.is_running(places) else contextlib.nullcontext():
-                still = time.monotonic()
-                made.mkdir(mode=0o700)
-                for item in contents.present(places):
-                    contents.copy(item, made / item.name)
-                say(f"cluster {name} stood still for {time.monotonic() - still:.1f} s")
+            made.mkdir(mode=0o700)
+            if cluster.is_running(places):
+                notes = _copy_at_rest(places, made, say)
+            else:
+                _copy(places, made)
+                notes = ()
             described = spec.load(made / "cluster.yaml")
             nodes = tuple(one.name for one in described.spec.nodes)
-            snapshot = Snapshot(chosen, began, contents.size(made), nodes, _notes(places))
+            snapshot = Snapshot(chosen, began, contents.size(made), nodes, notes)
             store.finish(root, made, snapshot)
         except BaseException:
             store.clean(root)
@@ -45,6 +48,32 @@ def save(name: str, tag: str | None, say: Callable[[str], None]) -> Snapshot:
     return snapshot
 
 
-def _notes(places: Places) -> tuple[str, ...]:
-    machines = [one.name for one in spec.load(places.description).spec.nodes if one.driver == "vm"]
-    return (f"no memory of {', '.join(machines)}: they boot anew",) if machines else ()
+def _copy(places: Places, made: Path) -> None:
+    for item in contents.present(places):
+        contents.copy(item, made / item.name)
+
+
+def _copy_at_rest(places: Places, made: Path, say: Callable[[str], None]) -> tuple[str, ...]:
+    """Copy a cluster that stands still, with its machines' memory. Returns what is not in the copy, and why."""
+    described = spec.load(places.description).spec.nodes
+    machines = [places.node(one.name) for one in described if one.driver == "vm"]
+    machines = [one for one in machines if memory.socket_of(one).exists()]
+    saved: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+    with pausing.held(places):
+        still = time.monotonic()
+        try:
+            for one in machines:
+                try:
+                    saved[one.name] = memory.save(one)
+                except QmpError as error:
+                    notes.append(f"{one.name} boots anew: {error.what}")
+            _copy(places, made)
+        finally:
+            for one in machines:
+                if one.name in saved:
+                    memory.discard(one)
+    say(f"cluster {places.name} stood still for {time.monotonic() - still:.1f} s")
+    for name, told in saved.items():
+        memory.mark(made / "nodes" / name, told)
+    return tuple(notes)
