@@ -36,7 +36,8 @@ from deploy.machine.trust import Address, fingerprint
 from deploy.places import NodePlaces, Places, image_store
 from deploy.process_tree import REQUEST_BYTES
 from deploy.spec import Cluster, Mount, NodeSpec
-from deploy.vm import acceleration, code, ext4, image, images_port, qemu
+from deploy.vm import acceleration, code, ext4, image, images_port, memory, qemu
+from deploy.vm.qmp import QmpError
 from sampan.errors import ApiError, ClusterError
 
 API_PORT = 6443
@@ -139,6 +140,7 @@ class Keeper:
         for number, mount in enumerate(self._node.mounts):
             self._share(number, mount)
         self._power_on(machine)
+        self._take_up_memory()
         self._listen()
         return self._attend()
 
@@ -261,6 +263,16 @@ class Keeper:
                     where=f"node {self._node.name}", what=f"{path.name} does not come up", remedy=f"see {self._own.log}"
                 )
             time.sleep(0.05)
+
+    def _take_up_memory(self) -> None:
+        """A machine of a snapshot that was restored goes on instead of booting."""
+        try:
+            if memory.take_up(self._own):
+                self._booted = True
+                self._forget_token()
+                self._say("the machine goes on where its memory was saved")
+        except QmpError as error:
+            self._say(str(error))
 
     def _power_on(self, machine: qemu.Machine) -> None:
         tap = links.open_tap(self._node.name)
