@@ -33,8 +33,8 @@ from sampan.events import NORMAL, WARNING
 from sampan.informer import Change
 from sampan.kinds import CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS
 from sampan.loop import Controller, Watch, claim, namespace_is_terminating
+from sampan.node_affinity import allows
 from sampan.objects import Key, key_of, owned_by
-from sampan.selectors import Requirement, SelectorError, checked, of_expression
 from sampan.world import World
 
 GENERATION = "pod-template-generation"
@@ -108,34 +108,13 @@ def tolerates(all_tolerations: Iterable[Toleration], taint: Taint) -> bool:
 
 def suits(spec: PodSpec, node: Node) -> tuple[bool, bool]:
     """(should run, may go on running) on a node, by name, selector, affinity and taints."""
-    labels = node.metadata.labels
     if spec.node_name and spec.node_name != node.metadata.name:
         return False, False
-    if not spec.node_selector.items() <= labels.items():
-        return False, False
-    affinity = spec.affinity.node_affinity if spec.affinity is not None else None
-    required = affinity.required_during_scheduling_ignored_during_execution if affinity is not None else None
-    if required is not None and not any(_term_holds(one, node) for one in required.node_selector_terms):
+    if not allows(spec, node.metadata.name or "", node.metadata.labels):
         return False, False
     all_tolerations = tolerations(spec)
     untolerated = {one.effect for one in node.spec.taints if not tolerates(all_tolerations, one)}
     return not untolerated & {NO_SCHEDULE, NO_EXECUTE}, NO_EXECUTE not in untolerated
-
-
-def _term_holds(term: NodeSelectorTerm, node: Node) -> bool:
-    if not term.match_expressions and not term.match_fields:
-        return False
-    fields = {NODE_NAME: node.metadata.name or ""}
-    try:
-        return all(
-            checked(of_expression(one)).predicate()(node.metadata.labels) for one in term.match_expressions
-        ) and all(_requirement(one).predicate()(fields) for one in term.match_fields)
-    except SelectorError:
-        return False
-
-
-def _requirement(one: NodeSelectorRequirement) -> Requirement:
-    return of_expression(one)
 
 
 def revision_hash(ds: DaemonSet) -> str:

@@ -12,16 +12,20 @@ from nodeagent.plan import Verdict
 from nodeagent.resources import pod_total
 from sampan import quantity
 from sampan.api import core_v1
+from sampan.node_affinity import allows
 
 UNITS = {"cpu": 1_000_000, "memory": 1_000}
 """What pod_total counts in one CPU, and in one byte."""
 
 
 def refusal(
-    pod: core_v1.Pod, others: Iterable[core_v1.Pod], labels: Mapping[str, str], allocatable: Mapping[str, str]
+    pod: core_v1.Pod,
+    others: Iterable[core_v1.Pod],
+    node: core_v1.Node,
+    allocatable: Mapping[str, str],
 ) -> Verdict | None:
     """Why a pod can't be admitted beside the others; None when it can."""
-    if any(labels.get(key) != value for key, value in pod.spec.node_selector.items()):
+    if not allows(pod.spec, node.metadata.name or "", node.metadata.labels):
         return _refused(
             "NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
         )

@@ -286,10 +286,10 @@ class Agent:
 
     def _admit(self, worker: PodWorker) -> None:
         """Refuse a pod that can't run beside those that are here."""
-        node = self.node.node
-        labels = node.metadata.labels if node is not None else {}
+        known = ObjectMeta(name=self.config.node_name, labels=dict(self.config.register_with_labels))
+        node = self.node.node or core_v1.Node(metadata=known)  # it was deleted, and comes again
         others = [one.pod for one in self.workers.values() if one.takes_room]
-        verdict = refusal(worker.pod, others, labels, self.node.allocatable)
+        verdict = refusal(worker.pod, others, node, self.node.allocatable)
         if verdict is not None:
             self.context.say(worker.pod, "Warning", verdict.reason, verdict.message.removeprefix("Pod was rejected: "))
             worker.condemn(verdict)

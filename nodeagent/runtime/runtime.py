@@ -24,7 +24,15 @@ from nodeagent.runtime import defaults, idmaps, plan
 from nodeagent.runtime import syscalls as sc
 from nodeagent.runtime.cgroups.resources import CgroupError, Cgroups
 from nodeagent.runtime.config import Config
-from nodeagent.runtime.errors import AlreadyThere, Invalid, NotFound, Precondition, RuntimeFault, TookTooLong
+from nodeagent.runtime.errors import (
+    AlreadyThere,
+    Invalid,
+    NotFound,
+    Precondition,
+    RuntimeFault,
+    TookTooLong,
+    Unsupported,
+)
 from nodeagent.runtime.forks import Ended, ForkClient, ForkError
 from nodeagent.runtime.images.node_images import NodeImages
 from nodeagent.runtime.images.parent import Parent, files_of
@@ -409,6 +417,9 @@ class Runtime:
         security = config.linux.security_context
         own, whole = security.namespace_options, sandbox.config.linux.security_context.namespace_options
         idmaps.must_be_the_sandbox_s(own, whole)
+        if config.CDI_devices:
+            names = ", ".join(device.name for device in config.CDI_devices)
+            raise Unsupported(f"CDI device injection failed: unresolvable CDI devices {names}: no CDI specs are read")
         if security.apparmor.profile_type == cri.SecurityProfile.ProfileType.Localhost:
             raise Invalid(f"AppArmor profile {security.apparmor.localhost_ref!r}: this runtime has no AppArmor")
         self._names.add(container.key)

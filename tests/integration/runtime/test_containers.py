@@ -463,3 +463,10 @@ async def test_a_target_container_shows_its_processes(machine) -> None:
     options = cri.NamespaceOption(pid=cri.NamespaceMode.TARGET, target_id=target)
     shown = await machine.output(sandbox, "ps", "debugger", security=security(namespace_options=options))
     assert "sleep 4242" in shown
+
+
+async def test_devices_by_cdi_name_are_refused_not_forgotten(machine) -> None:
+    sandbox = await machine.sandbox()
+    with pytest.raises(grpc.aio.AioRpcError, match="unresolvable CDI devices vendor.example/gpu=0") as caught:
+        await machine.create(sandbox, ["true"], CDI_devices=[cri.CDIDevice(name="vendor.example/gpu=0")])
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED

@@ -16,7 +16,7 @@ from nodeagent.machine import MEBI, Load, System
 from nodeagent.node_ports import host_ports, network_config
 from nodeagent.node_status import NodeSettings, node_status, status_change
 from nodeagent.observed import Observed, Sandbox, SandboxState
-from sampan.api.core_v1 import NodeStatus, Pod
+from sampan.api.core_v1 import Node, NodeStatus, Pod
 from sampan.errors import ClusterError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -105,29 +105,55 @@ def pod(cpu: str = "0", name: str = "p", **spec: Any) -> Pod:
     return Pod.from_json({"metadata": {"name": name}, "spec": {"containers": containers} | spec})
 
 
+ANY_NODE = Node.from_json({"metadata": {"name": "n1"}})
+SLOW = Node.from_json({"metadata": {"name": "n1", "labels": {"disk": "slow", "cores": "4"}}})
+
+
+def affine(*terms: dict[str, Any]) -> Pod:
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}
+    return pod(affinity={"nodeAffinity": required})
+
+
+def test_required_node_affinity_is_looked_at_once_more() -> None:
+    slow = {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["slow"]}]}
+    fast = {"matchExpressions": [{"key": "disk", "operator": "NotIn", "values": ["slow"]}]}
+    many = {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["3"]}]}
+    here = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}
+    there = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n2"]}]}
+    for good in ([slow], [many], [here], [fast, here], [{**slow, **here}]):
+        assert refusal(affine(*good), [], SLOW, {}) is None
+    for bad in ([fast], [there], [{}], [{**slow, **there}]):
+        verdict = refusal(affine(*bad), [], SLOW, {})
+        assert verdict is not None
+        assert verdict.reason == "NodeAffinity"
+        assert verdict.message == (
+            "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+        )
+
+
 def test_a_pod_that_does_not_fit_is_refused_with_upstreams_words() -> None:
-    verdict = refusal(pod("600m"), [pod("500m")], {}, {"cpu": "1", "pods": "10"})
+    verdict = refusal(pod("600m"), [pod("500m")], ANY_NODE, {"cpu": "1", "pods": "10"})
     assert verdict is not None
     assert verdict.reason == "OutOfcpu"
     assert verdict.message == (
         "Pod was rejected: Node didn't have enough resource: cpu, requested: 600, used: 500, capacity: 1000"
     )
-    assert refusal(pod("500m"), [pod("500m")], {}, {"cpu": "1", "pods": "10"}) is None
+    assert refusal(pod("500m"), [pod("500m")], ANY_NODE, {"cpu": "1", "pods": "10"}) is None
 
 
 def test_other_reasons_to_refuse() -> None:
-    selecting = refusal(pod(nodeSelector={"disk": "fast"}), [], {"disk": "slow"}, {})
+    selecting = refusal(pod(nodeSelector={"disk": "fast"}), [], SLOW, {})
     assert selecting is not None
     assert selecting.reason == "NodeAffinity"
-    crowded = refusal(pod(), [pod(), pod()], {}, {"pods": "2"})
+    crowded = refusal(pod(), [pod(), pod()], ANY_NODE, {"pods": "2"})
     assert crowded is not None
     assert crowded.reason == "OutOfpods"
     port: dict[str, Any] = {"container": {"ports": [{"containerPort": 80, "hostPort": 8080}]}}
-    taken = refusal(pod(**port), [pod(**port)], {}, {})
+    taken = refusal(pod(**port), [pod(**port)], ANY_NODE, {})
     assert taken is not None
     assert taken.reason == "NodePorts"
     done = Pod.from_json(pod(**port).to_json() | {"status": {"phase": "Succeeded"}})
-    assert refusal(pod(**port), [done], {}, {}) is None
+    assert refusal(pod(**port), [done], ANY_NODE, {}) is None
 
 
 def test_what_has_run_is_not_asked_again() -> None:
