@@ -467,6 +467,6 @@ async def test_a_target_container_shows_its_processes(machine) -> None:
 
 async def test_devices_by_cdi_name_are_refused_not_forgotten(machine) -> None:
     sandbox = await machine.sandbox()
-    with pytest.raises(grpc.aio.AioRpcError, match="unresolvable CDI devices vendor.example/gpu=0") as caught:
+    with pytest.raises(grpc.aio.AioRpcError, match=r"unresolvable CDI devices vendor\.example/gpu=0") as caught:
         await machine.create(sandbox, ["true"], CDI_devices=[cri.CDIDevice(name="vendor.example/gpu=0")])
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
