@@ -69,6 +69,9 @@ class Authorizer(Protocol):
     async def __call__(self, user: User, asked: Asked) -> None:
         """Raises ApiError 403."""
 
+    def stranger(self, asked: Asked) -> User | None:
+        """Somebody without credentials, as a user, for what even such a one may ask; None for all else."""
+
 
 class Pages(Protocol):
     """The paths that are no resource."""
@@ -130,6 +133,8 @@ class App:
     async def _answer(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         public = not asked.plural and self._pages.is_public(asked.path)
         user = await self._authenticate(request)
+        if user is None and not public:
+            user = self._authorize.stranger(asked)
         if user is None and not public:
             raise ApiError(401, Reason.UNAUTHORIZED, "Unauthorized")
         if user is not None and any(name[:12].lower() == "impersonate-" for name in request.headers):

@@ -58,7 +58,8 @@ class Site:
         self.tokens = Tokens.load(self.core, config.signing_key, config.issuer) if config.signing_key else None
         kubelet = kubelet_tls(config.kubelet)
         self.nodes, self.through = NodeProxy(kubelet), Through(kubelet)
-        readers = (BootstrapTokens(self.core), *((self.tokens,) if self.tokens else ()))
+        self.bootstrap_tokens = BootstrapTokens(self.core)
+        readers = (self.bootstrap_tokens, *((self.tokens,) if self.tokens else ()))
         self.app = App(self.core, Authenticate(*readers), self.authorize, self.pages)
         self._servers: list[asyncio.Server] = []
         self._http: Server | None = None
@@ -94,7 +95,7 @@ class Site:
             self.registry.extend(resource, subresource)
         if self.tokens is None:
             return
-        for kind in identity_reviews.kinds(self.tokens):
+        for kind in identity_reviews.kinds(self.tokens, self.bootstrap_tokens):
             self.registry.add(kind)
         self.registry.extend(known.SERVICE_ACCOUNTS, identity_reviews.token_subresource(self.tokens))
         self.pages.add("/openid/v1/jwks", self._keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from apiserver.authn.bootstrap import BootstrapTokens
 from apiserver.authn.tokens import BOUND, Tokens, expiry
 from apiserver.kind import Answer, AnyKind, Call, Json, Kind, Subresource, User
 from sampan.api.authentication_v1 import SelfSubjectReview, TokenRequest, TokenReview
@@ -18,6 +19,7 @@ SELF_SUBJECT_REVIEWS = Resource(
 )
 SHORTEST, LONGEST = 600, 2**32
 DEFAULT_SECONDS = 3600
+NO_TOKEN = "the token is not one of this cluster's, has expired, or what it is bound to is gone"
 
 
 def user_info(user: User) -> Json:
@@ -39,20 +41,30 @@ async def self_subject_review(call: Call) -> Answer:
     return Answer(_base(SELF_SUBJECT_REVIEWS) | {"status": {"userInfo": user_info(call.user)}}, 201)
 
 
-def kinds(tokens: Tokens) -> tuple[AnyKind, ...]:
+def kinds(tokens: Tokens, bootstrap: BootstrapTokens) -> tuple[AnyKind, ...]:
     """The kinds that need to read tokens."""
+
+    def machine(token: str) -> tuple[User | None, str]:
+        try:
+            return bootstrap.user(token), ""
+        except ApiError as error:
+            return None, error.message
 
     async def token_review(call: Call) -> Answer:
         spec = (call.body or {}).get("spec") or {}
         token, audiences = spec.get("token", ""), spec.get("audiences") or []
         if not token:
             raise ApiError(400, Reason.BAD_REQUEST, "token is required for TokenReview in authentication")
-        user = tokens.user(token, audiences)
+        user, why = tokens.user(token, audiences), ""
+        if user is None and not audiences:
+            user, why = machine(token)
         status: Json = {"user": {}}
         if user is None:
-            status["error"] = "the token is not one of this cluster's, has expired, or what it is bound to is gone"
+            status["error"] = (
+                why or "the token is not one of this cluster's, has expired, or what it is bound to is gone"
+            )
         else:
-            claims = tokens.claims(token) or {"aud": []}
+            claims = tokens.claims(token) or {"aud": [tokens.issuer]}
             wanted = audiences or [tokens.issuer]
             status = {
                 "authenticated": True,

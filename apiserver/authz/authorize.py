@@ -61,6 +61,9 @@ def refusal(user: User, asked: Attributes, why: str = "") -> ApiError:
     )
 
 
+ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
+
+
 class Authorize:
     """Decides for every request."""
 
@@ -84,3 +87,7 @@ class Authorize:
         allowed, why = self.decide(user, wanted)
         if not allowed:
             raise refusal(user, wanted, why)
+
+    def stranger(self, asked: Asked) -> User | None:
+        """`system:anonymous`, if even that user may."""
+        return ANONYMOUS if granted(ANONYMOUS, attributes(asked)) else None

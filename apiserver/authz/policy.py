@@ -123,5 +123,6 @@ GROUPS: dict[str, tuple[Rule, ...]] = {
     "system:masters": EVERYTHING,
     "system:authenticated": AUTHENTICATED,
     "system:bootstrappers": BOOTSTRAPPERS,
+    "system:unauthenticated": (CLUSTER_INFO,),
     "system:monitoring": (Rule(("get",), urls=("/metrics", *(f"/{one}" for one in ("livez", "readyz", "healthz")))),),
 }

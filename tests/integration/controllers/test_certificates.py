@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
 import json
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -219,6 +220,50 @@ async def test_what_a_machine_must_know_is_there_for_a_token(servers: Servers, a
         assert cluster["server"] == servers.url
         assert base64.b64decode(cluster["certificate-authority-data"]) == servers.ca.read_bytes()
         assert (await machine.ask("GET", "/api/v1/namespaces/kube-system/configmaps/other"))[0] == 403
+
+
+async def test_a_stranger_sees_where_the_cluster_is_and_a_token_vouches_for_it(servers: Servers, admin: Caller) -> None:
+    token = await new_token(admin, usage_bootstrap_signing="true")
+    connector = aiohttp.TCPConnector(ssl=servers.tls())
+    async with aiohttp.ClientSession(connector=connector) as session:
+        stranger = Caller(servers, session)
+        path = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
+        signed = f"jws-kubeconfig-{token[:6]}"
+        data = await info(stranger, path, lambda data: signed in data)
+        header, empty, given = data[signed].split(".")
+        payload = base64.urlsafe_b64encode(data["kubeconfig"].encode()).rstrip(b"=").decode()
+        made = hmac.digest(token[7:].encode(), f"{header}.{payload}".encode(), "sha256")
+        assert (empty, given) == ("", base64.urlsafe_b64encode(made).rstrip(b"=").decode())
+        assert json.loads(base64.urlsafe_b64decode(header + "==")) == {"alg": "HS256", "kid": token[:6]}
+        for other in (f"{path}s", "/api/v1/namespaces/kube-public/configmaps", "/api/v1/namespaces/default/secrets"):
+            assert (await stranger.ask("GET", other))[0] == 401
+        assert (await stranger.ask("DELETE", path))[0] == 401
+        assert (await admin.ask("DELETE", f"{SECRETS}/bootstrap-token-{token[:6]}"))[0] == 200
+        await info(stranger, path, lambda data: signed not in data)
+
+
+async def info(stranger: Caller, path: str, wanted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+    """A ConfigMap's data, once it is as wanted."""
+    async with asyncio.timeout(20):
+        while True:
+            status, found = await stranger.ask("GET", path)
+            if status == 200 and wanted(found["data"]):
+                return dict(found["data"])
+            await asyncio.sleep(0.05)
+
+
+async def test_a_review_knows_bootstrap_tokens(servers: Servers, admin: Caller) -> None:
+    path = "/apis/authentication.k8s.io/v1/tokenreviews"
+    token = await new_token(admin, node_name="mine", auth_extra_groups="system:bootstrappers:lab")
+    async with caller(servers, token=token) as machine:
+        assert await answers(machine, REQUESTS, 200)
+    _, review = await admin.ask("POST", path, {"spec": {"token": token}})
+    user = review["status"]["user"]
+    assert user["username"] == f"system:bootstrap:{token[:6]}"
+    assert user["groups"] == ["system:bootstrappers", "system:bootstrappers:lab", "system:authenticated"]
+    assert user["extra"] == {"authentication.sampan.dev/node-name": ["mine"]}
+    _, review = await admin.ask("POST", path, {"spec": {"token": "abcdef.0000000000000000"}})
+    assert not review["status"].get("authenticated")
 
 
 async def refusal(machine: Caller, made: SigningRequest, **options: Any) -> tuple[str, str]:
