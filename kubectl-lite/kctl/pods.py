@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from kctl.discovery import ApiResource
 from kctl.errors import UsageError
 from kctl.session import Session
 from kctl.urls import quote
@@ -35,26 +36,49 @@ def pod_of(session: Session, kind: str, name: str) -> dict[str, Any]:
     value: dict[str, Any] = session.read(resource, name, session.namespace)
     if resource.kind == "Pod":
         return value
-    chosen = value.get("spec", {}).get("selector") or {}
-    labels = chosen if resource.kind in ("Service", "ReplicationController") else chosen.get("matchLabels") or {}
-    if not labels:
-        raise UsageError(f"{resource.plural}/{name} has no selector")
-    query = {"labelSelector": ",".join(f"{key}={text}" for key, text in labels.items())}
-    items = session.get(session.discovery.named("pods").path(quote(session.namespace)), query)["items"]
+    items = _chosen(session, resource, value)
     if not items:
         raise UsageError(f"no pods found for {resource.label(name)}; is it scaled to zero?")
-    items.sort(key=_usefulness)
     if len(items) > 1:
         print(f"Found {len(items)} pods, using pod/{items[0]['metadata']['name']}", file=sys.stderr)
     best: dict[str, Any] = items[0]
     return best
 
 
+def pods_of(session: Session, kind: str, name: str) -> list[dict[str, Any]]:
+    """The pods of a workload or service, the most useful first."""
+    resource = session.discovery.named(kind)
+    return _chosen(session, resource, session.read(resource, name, session.namespace))
+
+
+def _chosen(session: Session, resource: ApiResource, value: dict[str, Any]) -> list[dict[str, Any]]:
+    query = {"labelSelector": selector_of(resource, value)}
+    items = session.get(session.discovery.named("pods").path(quote(session.namespace)), query)["items"]
+    return sorted(items, key=_usefulness)
+
+
+def selector_of(resource: ApiResource, value: dict[str, Any]) -> str:
+    """The selector of a workload's or service's pods, as the API takes it. Raises UsageError when it has none."""
+    chosen = value.get("spec", {}).get("selector") or {}
+    plain = resource.kind in ("Service", "ReplicationController")
+    parts = [f"{key}={text}" for key, text in (chosen if plain else chosen.get("matchLabels") or {}).items()]
+    for rule in () if plain else chosen.get("matchExpressions") or ():
+        key, listed = rule["key"], ",".join(rule.get("values") or ())
+        forms = {"In": f"{key} in ({listed})", "NotIn": f"{key} notin ({listed})", "Exists": key}
+        parts.append(forms.get(rule["operator"], f"!{key}"))
+    if not parts:
+        raise UsageError(f"{resource.plural}/{value['metadata']['name']} has no selector")
+    return ",".join(parts)
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether its Ready condition is true."""
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
 def _usefulness(pod: dict[str, Any]) -> tuple[bool, bool, str]:
-    ready = any(
-        one["type"] == "Ready" and one["status"] == "True" for one in pod.get("status", {}).get("conditions") or ()
-    )
-    return not ready, "deletionTimestamp" in pod["metadata"], pod["metadata"].get("creationTimestamp", "")
+    return not is_ready(pod), "deletionTimestamp" in pod["metadata"], pod["metadata"].get("creationTimestamp", "")
 
 
 def split_name(word: str) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 """Forward local ports to a pod: `kctl port-forward POD [LOCAL:]REMOTE ...`, until interrupted.
 
+Of a service or workload any ready pod will do: when the pod goes, the next connection finds another.
+
 Each connection gets a WebSocket of its own (v4.channel.k8s.io): channel 0 carries its bytes, channel 1 an error's text,
 and the first message of each only repeats the port. That protocol can't say "no more from me", so a client that closes
 its half of the connection is still answered, but the server does not learn of it.
@@ -11,6 +13,7 @@ import select
 import socket
 import sys
 import threading
+import time
 from typing import Any
 
 from kctl import flags
@@ -18,7 +21,7 @@ from kctl.commands.execute import subresource
 from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
 from kctl.generators import port_number
-from kctl.pods import pod_of, split_name
+from kctl.pods import is_ready, pod_of, pods_of, split_name
 from kctl.session import Session
 from kctl.websocket import WebSocket
 from sampan.api_error import SampanError
@@ -28,6 +31,7 @@ PROTOCOLS = ("v4.channel.k8s.io",)
 PORT_BYTES = 2
 CHUNK = 32 * 1024
 MOST_UNSENT = 1 << 20
+AGAIN_SECONDS, LOOK_SECONDS = 15.0, 0.3
 LOCALHOST = ("127.0.0.1", "::1")
 
 
@@ -52,19 +56,65 @@ def run(values: Values) -> int:
     pod = target if resource.kind == "Pod" else pod_of(session, kind, name)
     if (phase := pod.get("status", {}).get("phase")) != "Running":
         raise UsageError(f"unable to forward port because pod is not running. Current status={phase}")
-    wanted = [_pair(word, target, pod) for word in values.words[1:]]
-    path = subresource(session, pod, "portforward")
+    aim = Aim(session, kind, name, target, pod)
     listeners = [
-        (listener, local, remote)
-        for pair in wanted
-        for listener, local, remote in _listen(*pair, values.address or ["localhost"])
+        (listener, local, remote, word)
+        for word in values.words[1:]
+        for listener, local, remote in _listen(*_pair(word, target, pod), values.address or ["localhost"])
     ]
-    for listener, local, remote in listeners:
+    for listener, local, remote, word in listeners:
         print(f"Forwarding from {_shown(listener)} -> {remote}", flush=True)
-        arguments = (session, path, listener, local, remote)
-        threading.Thread(target=_serve, args=arguments, daemon=True).start()
+        threading.Thread(target=_serve, args=(aim, listener, local, word), daemon=True).start()
     threading.Event().wait()
     return 0
+
+
+class Aim:
+    """The pod that connections go to; another one once it is gone, unless the pod itself was named."""
+
+    def __init__(self, session: Session, kind: str, name: str, target: dict[str, Any], pod: dict[str, Any]) -> None:
+        self._session, self._kind, self._name, self._target = session, kind, name, target
+        self._pod = pod
+        self._lock = threading.Lock()
+
+    def connect(self, word: str) -> tuple[WebSocket, int, str]:
+        """(a tunnel to the pod's port, the port, the pod). Raises ApiError, ConnectionFailed, UsageError."""
+        pod = self._pod
+        remote = _pair(word, self._target, pod)[1]
+        session = Session(self._session.target)
+        path = subresource(session, pod, "portforward")
+        return WebSocket(session, path, [("ports", str(remote))], PROTOCOLS), remote, pod["metadata"]["uid"]
+
+    @property
+    def uid(self) -> str:
+        """Of the pod that is aimed at."""
+        return str(self._pod["metadata"]["uid"])
+
+    def again(self, uid: str) -> bool:
+        """Choose another pod than this one, when one comes within a few seconds. False if there is none to choose."""
+        if self._target.get("kind") == "Pod":
+            return False
+        with self._lock:
+            deadline = time.monotonic() + AGAIN_SECONDS
+            while self.uid == uid:  # else another connection has chosen already
+                found = self._others(uid)
+                if found:
+                    self._pod = found[0]
+                    print(f"Forwarding to pod/{self._pod['metadata']['name']} from now on", file=sys.stderr, flush=True)
+                elif time.monotonic() > deadline:
+                    return False
+                else:
+                    time.sleep(LOOK_SECONDS)
+            return True
+
+    def _others(self, uid: str) -> list[dict[str, Any]]:
+        """The pods that are ready, the best first."""
+        found = pods_of(Session(self._session.target), self._kind, self._name)
+        return [
+            one
+            for one in found
+            if one["metadata"]["uid"] != uid and not one["metadata"].get("deletionTimestamp") and is_ready(one)
+        ]
 
 
 def _pair(word: str, target: dict[str, Any], pod: dict[str, Any]) -> tuple[int, int]:
@@ -124,17 +174,27 @@ def _shown(listener: socket.socket) -> str:
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 
-def _serve(session: Session, path: str, listener: socket.socket, local: int, remote: int) -> None:
+def _serve(aim: Aim, listener: socket.socket, local: int, word: str) -> None:
     while True:
         client, _ = listener.accept()
         print(f"Handling connection for {local}", flush=True)
-        threading.Thread(target=_carry, args=(session, path, client, local, remote), daemon=True).start()
+        threading.Thread(target=_carry, args=(aim, client, local, word), daemon=True).start()
 
 
-def _carry(session: Session, path: str, client: socket.socket, local: int, remote: int) -> None:
-    """One connection, from its beginning to its end."""
+def _carry(aim: Aim, client: socket.socket, local: int, word: str) -> None:
+    """One connection, from its beginning to its end. A pod that can't be reached is left for another one, once."""
+    remote, uid, sent = 0, aim.uid, bytearray()
     try:
-        _copy(WebSocket(session, path, [("ports", str(remote))], PROTOCOLS), client)
+        try:
+            tunnel, remote, uid = aim.connect(word)
+            _copy(tunnel, client, sent)
+        except BegunError:
+            raise
+        except SampanError:
+            if len(sent) > MOST_UNSENT or not aim.again(uid):
+                raise
+            tunnel, remote, uid = aim.connect(word)
+            _copy(tunnel, client, sent)
     except SampanError as error:
         text = f"error forwarding port {remote} to pod: {wording(error).removeprefix('error: ')}"
         print(f"an error occurred forwarding {local} -> {remote}: {text}", file=sys.stderr, flush=True)
@@ -144,11 +204,21 @@ def _carry(session: Session, path: str, client: socket.socket, local: int, remot
         client.close()
 
 
-def _copy(tunnel: WebSocket, client: socket.socket) -> None:
-    """Bytes both ways until the pod's end closes, or the client is gone. Raises UsageError with what the pod says."""
+class BegunError(UsageError):
+    """The pod had answered before it failed: what was sent to it can't be sent to another one."""
+
+
+def _copy(tunnel: WebSocket, client: socket.socket, sent: bytearray) -> None:
+    """Bytes both ways until the pod's end closes, or the client is gone. Raises UsageError with what the pod says.
+
+    `sent` is what the client has sent so far: it is sent again, and added to until the pod answers.
+    """
     begun: set[int] = set()
-    reading = True
+    reading, answered = True, False
     try:
+        if sent:
+            tunnel.send(bytes([DATA]) + bytes(sent))
+            tunnel.flush()
         while not tunnel.closed:
             for message in tunnel.receive():
                 channel, data = message.data[0] if message.data else -1, message.data[1:]
@@ -156,8 +226,9 @@ def _copy(tunnel: WebSocket, client: socket.socket) -> None:
                     begun.add(channel)
                     data = data[PORT_BYTES:]
                 if channel == ERROR and data:
-                    raise UsageError(data.decode(errors="replace"))
+                    raise (BegunError if answered else UsageError)(data.decode(errors="replace"))
                 if channel == DATA and data:
+                    answered = True
                     client.sendall(data)
             if tunnel.closed:
                 return
@@ -171,6 +242,8 @@ def _copy(tunnel: WebSocket, client: socket.socket) -> None:
                 data = client.recv(CHUNK)
                 if data:
                     tunnel.send(bytes([DATA]) + data)
+                    if not answered and len(sent) <= MOST_UNSENT:
+                        sent += data
                     continue
                 reading = False
                 if events & select.POLLHUP:

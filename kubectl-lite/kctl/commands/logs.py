@@ -1,4 +1,4 @@
-"""Print the logs of a container in a pod, or of a workload's pods."""
+"""Print the logs of a container in a pod; with -f and a workload, those of all its pods, new ones too."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 from kctl import flags
 from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
-from kctl.pods import default_container, listed_containers, pod_of
+from kctl.pods import default_container, listed_containers, pod_of, selector_of
 from kctl.session import Session
 from kctl.urls import quote
 from sampan.api_error import ApiError, SampanError
 
 CONCURRENT = 5
+MOST_FOLLOWED = 100
+"""Of a workload's logs, unless --max-log-requests says otherwise."""
 
 
 def configure(flags: Flags) -> None:
@@ -42,6 +44,8 @@ def run(values: Values) -> int:
     """Print the logs."""
     query = _query(values)
     session = flags.session(values)
+    if _follows_all(values):
+        return _follow_all(session, values, query)
     sources = list(_sources(session, values))
     if values.follow and len(sources) > values.max_log_requests:
         raise UsageError(
@@ -58,6 +62,40 @@ def run(values: Values) -> int:
     for pod, container in sources:
         _copy(session, pod, container, query, values)
     return 0
+
+
+def _follows_all(values: Values) -> bool:
+    """Whether a workload is followed: TYPE/NAME other than a pod."""
+    kind, slash, _ = values.words[0].partition("/") if values.words else ("", "", "")
+    return bool(values.follow and not values.previous and slash and kind.lower() not in ("pod", "pods", "po"))
+
+
+def _follow_all(session: Session, values: Values, query: dict[str, str]) -> int:
+    from kctl.following import Follower
+
+    kind, _, name = values.words.pop(0).partition("/")
+    resource = session.discovery.named(kind)
+    selector = selector_of(resource, session.read(resource, name, session.namespace))
+    container = values.container or (values.words.pop(0) if values.words else "")
+    Follower(
+        session,
+        session.namespace,
+        selector,
+        query,
+        container=container,
+        all_containers=values.all_containers,
+        timestamps=values.timestamps,
+        most=values.max_log_requests if "max-log-requests" in values.given else MOST_FOLLOWED,
+        finished=(lambda: _is_over(session.read(resource, name, session.namespace)))
+        if resource.kind == "Job"
+        else None,
+    ).run()
+    return 0
+
+
+def _is_over(job: dict[str, Any]) -> bool:
+    conditions = job.get("status", {}).get("conditions") or ()
+    return any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
 
 
 def _query(values: Values) -> dict[str, str]:
