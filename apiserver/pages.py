@@ -19,11 +19,12 @@ from apiserver.kind import User
 from apiserver.negotiate import JSON, YAML, encode, negotiate
 from apiserver.statuses import no_such_path, not_allowed
 from sampan.errors import ApiError
+from sampan.version import GIT_VERSION
 
 VERSION = {
     "major": "1",
     "minor": "37",
-    "gitVersion": "v1.37.0+sampan",
+    "gitVersion": GIT_VERSION,
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "2026-01-01T00:00:00Z",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import json
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from deploy.components import API_PORT, FIRST_INHERITED
 from deploy.node_config import ClusterFacts
 from deploy.places import Places
 from deploy.spec import YEAR_SECONDS, Cluster
+from sampan.version import VERSION
 
 ETCD_PORT = 2379
 
@@ -150,7 +150,7 @@ def write_configs(plane: ControlPlane) -> None:
             "node_cidr_mask": 24,
             "root_ca_file": ca,
             "signing": {**tls("ca"), "duration_seconds": plane.certificate_seconds},
-            "join_facts": plane.facts.to_json() | {"version": version("sampan")},
+            "join_facts": plane.facts.to_json() | {"version": VERSION},
             "node_monitor_grace_seconds": plane.node_monitor_grace_seconds,
             "identity": plane.identity,
             "log_level": plane.log_level,

@@ -86,6 +86,7 @@ class ProcessTree:
         self._selector = selectors.DefaultSelector()
         self._ending = self._ending_all = False
         self._held = False
+        self._program: tuple[list[str], dict[str, str]] | None = None
         self._orphans_until: float | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -105,6 +106,10 @@ class ProcessTree:
         """Stop everything and return from `run`; with `all_of_them` also what outlives this process otherwise."""
         self._ending = True
         self._ending_all = all_of_them
+
+    def become(self, argv: list[str], environment: dict[str, str]) -> None:
+        """From `run`, turn into another program that adopts the children: the same tree in newer code."""
+        self._program = (argv, environment)
 
     def add(self, spec: ChildSpec) -> None:
         """Start a process, or adopt the one that an earlier supervisor started under that name."""
@@ -162,6 +167,8 @@ class ProcessTree:
     def run(self) -> None:
         """Serve until `end` is called or SIGTERM comes, then stop all children, the last one first."""
         while not self._ending:
+            if self._program is not None:
+                self._exec(*self._program)
             self._reap()
             now = time.monotonic()
             due = [] if self._held else [one for one in self._children.values() if one.restart_at is not None]
@@ -184,6 +191,19 @@ class ProcessTree:
             self._write_record()
         else:
             self._record.unlink(missing_ok=True)
+
+    def _exec(self, argv: list[str], environment: dict[str, str]) -> None:
+        """Become `argv`, whose children ours stay. What can't be executed is told, and we go on as we are."""
+        self._program = None
+        self._write_record()
+        signal.set_wakeup_fd(-1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            os.execve(argv[0], argv, environment)
+        except OSError as error:
+            signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+            print(f"can't become {argv[0]}: {error}", file=sys.stderr, flush=True)
 
     # -- children -----------------------------------------------------------------------------------------------
 

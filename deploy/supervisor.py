@@ -27,6 +27,7 @@ from deploy.places import NodePlaces, Places
 from deploy.process_tree import ChildSpec, ProcessTree, start_time
 from deploy.renewal import Renewal, renew_kubeconfigs
 from deploy.spec import Cluster, NodeSpec
+from sampan.version import VERSION
 
 CONTROL_PLANE = ("etcd", "apiserver", "controllers", "scheduler")
 
@@ -36,6 +37,7 @@ class Supervisor:
 
     def __init__(self, places: Places) -> None:
         self._places = places
+        self._since = time.time()
         self._cluster = spec.load(places.description)
         self._listener = self._listen()
         self._enter_network()
@@ -94,22 +96,26 @@ class Supervisor:
         links.make_bridge(network.control_address, network.prefix_length)
         control_plane.write_configs(control_plane.of_cluster(cluster, places))
         places.etcd.mkdir(exist_ok=True, mode=0o700)
-        etcd = control_plane.etcd_command(network.control_address, places.pki, places.etcd)
-        self._control_plane("etcd", components.executed(*etcd))
+        self._control_plane("etcd")
         components.preload_models()
         _share()
-        api = components.forked("apiserver.main", places.config / "apiserver.json")
-        self._control_plane("apiserver", api, descriptors=(self._listener.fileno(),))
+        self._control_plane("apiserver")
         components.preload()  # while the API server, which everybody waits for, imports what it alone needs
         _share()
         for one in cluster.spec.nodes:
             self._start_node(one)
         for name in ("controllers", "scheduler"):
-            self._control_plane(name, components.forked(f"{name}.main", places.config / f"{name}.json"))
+            self._control_plane(name)
         self._tree.run()
 
-    def _control_plane(self, name: str, start: Any, descriptors: tuple[int, ...] = ()) -> None:
-        log = self._places.logs / f"{name}.log"
+    def _control_plane(self, name: str) -> None:
+        places = self._places
+        start = components.forked(f"{name}.main", places.config / f"{name}.json")
+        if name == "etcd":
+            address = self._cluster.spec.network.control_address
+            start = components.executed(*control_plane.etcd_command(address, places.pki, places.etcd))
+        descriptors = (self._listener.fileno(),) if name == "apiserver" else ()
+        log = places.logs / f"{name}.log"
         self._tree.add(ChildSpec(name, start, log, cgroup=self._system, descriptors=descriptors))
 
     def _start_node(self, one: NodeSpec) -> None:
@@ -140,6 +146,8 @@ class Supervisor:
                     "cluster": self._cluster.metadata.name,
                     "pid": os.getpid(),
                     "paused": self._pausing.since,
+                    "version": VERSION,
+                    "since": self._since,
                     "children": self._tree.status(),
                 }
             case {"do": "pause"}:
@@ -155,6 +163,12 @@ class Supervisor:
             case {"do": "stop"}:
                 self._tree.end()
                 return {"pid": os.getpid()}
+            case {"do": "become", "interpreter": str(interpreter), "path": str(path)}:
+                return self._become(interpreter, path)
+            case {"do": "restart", "component": str(name)} if name in CONTROL_PLANE:
+                self._tree.remove(name)
+                self._control_plane(name)
+                return {}
             case {"do": "node-add", "node": dict(value)}:
                 return self._add_node(NodeSpec.from_json(value))
             case {"do": "node-remove", "name": str(name)}:
@@ -172,6 +186,16 @@ class Supervisor:
                 self._driver(known).plug(known, what == "node-connect")
                 return {}
         raise ValueError(f"unknown request {json.dumps(request)[:200]}")
+
+    def _become(self, interpreter: str, path: str) -> dict[str, Any]:
+        """Turn into the code that an interpreter finds with a PYTHONPATH; the children do not notice."""
+        if not self._tree.pid("apiserver"):  # it holds the API's socket for the next one
+            raise ValueError("the API server does not run, so its socket would be lost; try again in a moment")
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        if path:
+            environment["PYTHONPATH"] = path
+        self._tree.become([interpreter, "-m", "deploy.supervisor", self._places.name], environment)
+        return {"pid": os.getpid()}
 
     def _known(self, name: str) -> NodeSpec:
         found = self._cluster.node(name)

@@ -14,8 +14,8 @@ from nodeagent.cri import Conditions, Image, Version
 from nodeagent.machine import MEBI, Load, System
 from sampan import quantity
 from sampan.api import core_v1
+from sampan.version import GIT_VERSION
 
-KUBELET_VERSION = "v1.37.0"
 LEAST_MEMORY = 100 * MEBI
 LEAST_PIDS = 256
 MOST_IMAGES = 50
@@ -84,7 +84,7 @@ def node_status(
             kernel_version=system.kernel,
             os_image=system.os_image,
             container_runtime_version=f"{version.name}://{version.version}" if version else "",
-            kubelet_version=KUBELET_VERSION,
+            kubelet_version=GIT_VERSION,
             kube_proxy_version="",
             operating_system="linux",
             architecture=system.architecture,

@@ -11,6 +11,7 @@ from kctl.http import Connection, ConnectionFailed, Response
 from kctl.urls import quote, with_query
 from sampan.api_error import ApiError
 from sampan.target import Target
+from sampan.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Session:
     def headers(self, accept: str) -> list[tuple[str, str]]:
         """The headers that every request carries."""
         groups = [("Impersonate-Group", group) for group in self.target.impersonate_groups]
-        return [("Accept", accept), ("User-Agent", "kctl/0.1.0"), *self.target.headers().items(), *groups]
+        return [("Accept", accept), ("User-Agent", f"kctl/{VERSION}"), *self.target.headers().items(), *groups]
 
     def _warn(self, response: Response) -> None:
         for name, value in response.headers:

@@ -21,10 +21,10 @@ from nodeagent.runtime.sessions import Sessions
 from nodeagent.runtime.stats import Stats
 from sampan.cri import api_pb2 as cri
 from sampan.cri import api_pb2_grpc
+from sampan.version import VERSION
 
 log = logging.getLogger("sampan.runtime")
 
-VERSION = "0.1.0"
 Context: TypeAlias = grpc.aio.ServicerContext
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")

@@ -7,8 +7,7 @@ import json
 from kctl import flags
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
-
-CLIENT = "v0.1.0"
+from sampan.version import VERSION
 
 
 def configure(flags: Flags) -> None:
@@ -21,7 +20,7 @@ def run(values: Values) -> int:
     """Print them."""
     if values.output not in ("", "json", "yaml"):
         raise UsageError("--output must be 'yaml' or 'json'")
-    found: dict[str, dict[str, str]] = {"clientVersion": {"gitVersion": CLIENT}}
+    found: dict[str, dict[str, str]] = {"clientVersion": {"gitVersion": f"v{VERSION}"}}
     if not values.client:
         found["serverVersion"] = flags.session(values).get("/version")
     if values.output == "json":
