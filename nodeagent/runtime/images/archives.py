@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from nodeagent.runtime.images import reference
+from nodeagent.runtime.images.beneath import open_in_root
 from nodeagent.runtime.images.compression import Plain
 from nodeagent.runtime.images.digests import Readable, hex_of, is_digest
 from nodeagent.runtime.images.errors import FormatError, NotFound, UnsafeLayer
@@ -41,7 +42,6 @@ from nodeagent.runtime.images.oci import (
 )
 from nodeagent.runtime.images.store import Image, ImageStore, Progress
 from nodeagent.runtime.images.tarstream import Kind, TarReader
-from nodeagent.runtime.images.unpack import open_in_root
 
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"

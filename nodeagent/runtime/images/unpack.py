@@ -11,14 +11,13 @@ Rules for what a layer may hold:
   itself.
 - devices: the harmless ones are made; others below /dev are left out (a container gets a /dev of its own), elsewhere
   refused.
-- extended attributes: security.capability, user.* and POSIX ACLs are set, SELinux, IMA and EVM labels of the
-  builder's machine are left out, others refused.
-Elsewhere: the tar format (tarstream.py), compression and its bombs (compression.py).
+- extended attributes: see attributes.py.
+Elsewhere: directories (directories.py), openat2 (beneath.py), the tar format (tarstream.py), compression and its bombs
+(compression.py).
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import shutil
@@ -28,46 +27,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from nodeagent.runtime.images.attributes import check_owner, copy_attributes, quoted, set_attributes
+from nodeagent.runtime.images.beneath import lstat_in, open_in_root
 from nodeagent.runtime.images.compression import Plain
 from nodeagent.runtime.images.digests import DigestingReader, Readable
-from nodeagent.runtime.images.errors import FormatError, ImageError, UnsafeLayer
-from nodeagent.runtime.images.merged import MOST_LINKS, OPAQUE, Found, MergedView, Parts, is_opaque, is_whiteout, split
+from nodeagent.runtime.images.directories import Directories
+from nodeagent.runtime.images.errors import FormatError, UnsafeLayer
+from nodeagent.runtime.images.merged import OPAQUE, MergedView, Parts, is_opaque, is_whiteout, split
 from nodeagent.runtime.images.tarstream import Kind, TarEntry, TarReader
 
 WHITEOUT = ".wh."
 OPAQUE_MARK = ".wh..wh..opq"
 _HARMLESS = {(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)}
-_KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")
-_DROPPED_XATTRS = (b"security.", b"com.apple.", b"btrfs.", b"system.nfs4_acl", b"lustre.")
-_REFUSED_XATTRS = (b"trusted.", b"user.overlay.")
-
-_SYS_OPENAT2 = 437
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_IN_ROOT = 0x10
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-
-
-def open_in_root(root: int, path: str, flags: int) -> int:
-    """openat2(2) with RESOLVE_IN_ROOT: links and `..` stay below the directory `root`. Raises OSError."""
-    how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
-    fd: int = _libc.syscall(
-        ctypes.c_long(_SYS_OPENAT2),
-        ctypes.c_int(root),
-        ctypes.c_char_p(os.fsencode(path)),
-        ctypes.byref(how),
-        ctypes.c_size_t(ctypes.sizeof(how)),
-    )
-    if fd == -1:
-        code = ctypes.get_errno()
-        raise OSError(code, f"openat2 {path!r} in root: {os.strerror(code)}")
-    return fd
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,29 +115,31 @@ class _Tree:
         self.where = where
         self.limits = limits
         self.bytes = 0
-        self.entries = 1
-        self._links = 0
-        self._prefix = os.readlink(f"/proc/self/fd/{root}")
+        self._entries = 1
         self._root_is_opaque = False
         self._whiteouts: set[Parts] = set()
-        self._times: dict[str, int] = {}
-        self._parent: tuple[Parts, int] | None = None
+        self.directories = Directories(root, below, where, limits.depth)
         lower = below.find(())
         if lower is not None:
-            self._like(lower, root)
+            copy_attributes(lower, root)
         else:
             os.fchmod(root, 0o755)
+
+    @property
+    def entries(self) -> int:
+        """Inodes, about: the archive's entries, the root, and directories that are only implied."""
+        return self._entries + self.directories.made
 
     # Entries
 
     def add(self, entry: TarEntry, reader: TarReader) -> None:
         """Put one entry into the tree. Raises UnsafeLayer, FormatError, OSError."""
-        self.entries += 1
+        self._entries += 1
         if self.entries > self.limits.entries:
             raise UnsafeLayer(self.where, f"has more than {self.limits.entries} entries")
-        name = self._show(entry.name)
+        name = quoted(entry.name)
         try:
-            self._links = 0
+            self.directories.next_entry()
             parts = self._parts(entry.name, name)
             self._add(entry, parts, name, reader)
         except OSError as error:
@@ -178,8 +151,8 @@ class _Tree:
         if not parts:
             if entry.kind is not Kind.DIRECTORY:
                 raise self._unsafe(name, "would replace the root directory")
-            self._attributes(entry, self.root, name)
-            self._times[""] = entry.mtime_ns
+            set_attributes(entry, self.root, f"{self.where}, {name}")
+            self.directories.times[""] = entry.mtime_ns
             return
         base = parts[-1]
         if any(part.startswith(WHITEOUT) for part in parts[:-1]):
@@ -189,11 +162,11 @@ class _Tree:
         if base.startswith(WHITEOUT):
             self._whiteout(parts[:-1], base, name)
             return
-        parent = self._directory_of(parts[:-1])
+        parent = self.directories.at(parts[:-1])
         made = self._MAKERS[entry.kind]
         made(self, entry, parent, base, name, reader)
         if entry.kind is Kind.DIRECTORY:
-            self._times["/".join(parts)] = entry.mtime_ns
+            self.directories.times["/".join(parts)] = entry.mtime_ns
 
     def _file(self, entry: TarEntry, parent: int, base: str, name: str, reader: TarReader) -> None:
         self._clear(parent, base)
@@ -204,13 +177,13 @@ class _Tree:
                 view = memoryview(chunk)
                 while view:
                     view = view[os.write(fd, view) :]
-            self._attributes(entry, fd, name)
+            set_attributes(entry, fd, f"{self.where}, {name}")
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(fd)
 
     def _make_directory(self, entry: TarEntry, parent: int, base: str, name: str, reader: TarReader) -> None:
-        there = self._lstat(parent, base)
+        there = lstat_in(parent, base)
         if there is None or not stat.S_ISDIR(there.st_mode):
             self._clear(parent, base)
             os.mkdir(base, 0o700, dir_fd=parent)
@@ -218,7 +191,7 @@ class _Tree:
         try:
             if there is not None and is_whiteout(there):
                 os.setxattr(fd, OPAQUE, b"y")
-            self._attributes(entry, fd, name)
+            set_attributes(entry, fd, f"{self.where}, {name}")
         finally:
             os.close(fd)
 
@@ -227,12 +200,12 @@ class _Tree:
             raise FormatError(f"{self.where}, {name}", "is a symbolic link without a usable target")
         self._clear(parent, base)
         os.symlink(os.fsdecode(entry.link), base, dir_fd=parent)
-        self._owner(entry, name)
+        check_owner(entry, f"{self.where}, {name}")
         os.chown(base, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
         os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
     def _hard_link(self, entry: TarEntry, parent: int, base: str, name: str, reader: TarReader) -> None:
-        shown = self._show(entry.link)
+        shown = quoted(entry.link)
         target = self._parts(entry.link, f"{name}, hard link to {shown}")
         if not target or any(part.startswith(WHITEOUT) for part in target):
             raise self._unsafe(name, f"is a hard link to {shown}, which is no file")
@@ -243,13 +216,13 @@ class _Tree:
                 raise
             source = -1
         try:
-            there = self._lstat(source, target[-1]) if source >= 0 else None
+            there = lstat_in(source, target[-1]) if source >= 0 else None
             if there is None:
                 self._copy_up(target, parent, base, name, shown)
                 return
             if is_whiteout(there) or stat.S_ISDIR(there.st_mode):
                 raise self._unsafe(name, f"is a hard link to {shown}, which is no file")
-            same = self._lstat(parent, base)
+            same = lstat_in(parent, base)
             if same is not None and (same.st_dev, same.st_ino) == (there.st_dev, there.st_ino):
                 if target[-1] == base and os.fstat(source).st_ino == os.fstat(parent).st_ino:
                     raise self._unsafe(name, "is a hard link to itself")
@@ -276,7 +249,7 @@ class _Tree:
                     view = memoryview(chunk)
                     while view:
                         view = view[os.write(fd, view) :]
-                self._like(found, fd)
+                copy_attributes(found, fd)
                 os.utime(fd, ns=(found.status.st_mtime_ns, found.status.st_mtime_ns))
             finally:
                 os.close(fd)
@@ -296,7 +269,7 @@ class _Tree:
         self._node(stat.S_IFIFO, 0, entry, parent, base, name)
 
     def _node(self, kind: int, device: int, entry: TarEntry, parent: int, base: str, name: str) -> None:
-        self._owner(entry, name)
+        check_owner(entry, f"{self.where}, {name}")
         self._clear(parent, base)
         os.mknod(base, kind | 0o600, device, dir_fd=parent)
         os.chown(base, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
@@ -318,7 +291,7 @@ class _Tree:
             if not directory:
                 self._root_is_opaque = True
                 return
-            parent = self._directory_of(directory)
+            parent = self.directories.at(directory)
             os.setxattr(f"/proc/self/fd/{parent}", OPAQUE, b"y")
             return
         if base.startswith(".wh..wh."):
@@ -326,11 +299,11 @@ class _Tree:
         hidden = base.removeprefix(WHITEOUT)
         if hidden in ("", ".", ".."):
             raise self._unsafe(name, f"is a whiteout of {hidden!r}, which is no file name")
-        parent = self._directory_of(directory)
-        there = self._lstat(parent, hidden)
+        parent = self.directories.at(directory)
+        there = lstat_in(parent, hidden)
         if there is None:
             os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=parent)
-            self._whiteouts.add((*self._real(parent), hidden))
+            self._whiteouts.add((*self.directories.place_of(parent), hidden))
         elif stat.S_ISDIR(there.st_mode):
             # The layer has a directory of that name itself: only what is below it in lower layers goes.
             os.setxattr(f"/proc/self/fd/{parent}/{hidden}", OPAQUE, b"y", follow_symlinks=False)
@@ -340,10 +313,10 @@ class _Tree:
         if self._root_is_opaque and (lower := self.below.find(())) is not None:
             for name in self.below.names(lower):
                 self._whiteout((), WHITEOUT + name, name)
-        self._forget_parent()
+        self.directories.close()
         for parts in self._whiteouts:
             self._drop_if_idle(parts)
-        for path, mtime in self._times.items():
+        for path, mtime in self.directories.times.items():
             with suppress(FileNotFoundError, NotADirectoryError):
                 fd = open_in_root(self.root, path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
                 try:
@@ -359,7 +332,7 @@ class _Tree:
         with suppress(FileNotFoundError, NotADirectoryError):
             parent = open_in_root(self.root, "/".join(parts[:-1]) or ".", os.O_PATH | os.O_DIRECTORY)
             try:
-                there = self._lstat(parent, parts[-1])
+                there = lstat_in(parent, parts[-1])
                 if there is not None and is_whiteout(there):
                     os.unlink(parts[-1], dir_fd=parent)
             finally:
@@ -375,114 +348,17 @@ class _Tree:
         finally:
             os.close(fd)
 
-    # Directories
-
-    def _directory_of(self, parts: Parts) -> int:
-        """The directory's descriptor, made if need be, valid until the next call."""
-        if self._parent is None or self._parent[0] != parts:
-            self._forget_parent()
-            self._parent = (parts, self._directory(parts))
-        return self._parent[1]
-
-    def _forget_parent(self) -> None:
-        if self._parent is not None:
-            os.close(self._parent[1])
-            self._parent = None
-
-    def _directory(self, parts: Parts) -> int:
-        if len(parts) > self.limits.depth:
-            raise UnsafeLayer(self.where, f"has directories more than {self.limits.depth} deep")
-        try:
-            return open_in_root(self.root, "/".join(parts) or ".", os.O_PATH | os.O_DIRECTORY)
-        except OSError as error:
-            if error.errno == errno.ENOSYS:
-                raise ImageError(self.where, "the kernel has no openat2", "use Linux 5.6 or later") from None
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                raise
-        parent = self._directory(parts[:-1])
-        try:
-            return self._implied(parent, parts[-1], "/".join(parts))
-        finally:
-            os.close(parent)
-
-    def _implied(self, parent: int, base: str, shown: str) -> int:
-        """A directory that the archive uses without having it: the lower layers' one, seen from this layer."""
-        real = self._real(parent)
-        there = self._lstat(parent, base)
-        lower = None
-        if there is None:
-            lower = self.below.find((*real, base))
-        elif stat.S_ISLNK(there.st_mode):
-            return self._through(real, os.readlink(base, dir_fd=parent), shown)
-        elif is_whiteout(there):
-            os.unlink(base, dir_fd=parent)
-        else:
-            raise FormatError(f"{self.where}, {shown!r}", "is used as a directory but is a file")
-        if lower is not None and lower.is_symlink:
-            return self._through(real, os.readlink(lower.path), shown)
-        os.mkdir(base, 0o755, dir_fd=parent)
-        self.entries += 1
-        fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        if there is not None:
-            os.setxattr(fd, OPAQUE, b"y")
-        if lower is not None and lower.is_directory:
-            self._like(lower, fd)
-            self._times["/".join((*real, base))] = lower.status.st_mtime_ns
-        else:
-            os.fchmod(fd, 0o755)
-            self._times["/".join((*real, base))] = 0
-        return fd
-
-    def _real(self, directory: int) -> Parts:
-        """Where an open directory lies in the tree, whatever links led there."""
-        return split(os.readlink(f"/proc/self/fd/{directory}").removeprefix(self._prefix))
-
-    def _through(self, directory: Parts, target: str, shown: str) -> int:
-        self._links += 1
-        if self._links > MOST_LINKS:
-            raise self._unsafe(repr(shown), "leads through too many symbolic links")
-        start = () if target.startswith("/") else directory
-        return self._directory(split("/".join((*start, target))))
-
-    def _like(self, lower: Found, fd: int) -> None:
-        os.fchown(fd, lower.status.st_uid, lower.status.st_gid)
-        os.fchmod(fd, stat.S_IMODE(lower.status.st_mode))
-        for name in os.listxattr(lower.path, follow_symlinks=False):
-            if name.encode().startswith(_KEPT_XATTRS):
-                os.setxattr(fd, name, os.getxattr(lower.path, name, follow_symlinks=False))
-
     # Single files
 
     def _clear(self, parent: int, base: str) -> None:
         """Make room for an entry: the later of two of one name counts."""
-        there = self._lstat(parent, base)
+        there = lstat_in(parent, base)
         if there is None:
             return
         if stat.S_ISDIR(there.st_mode):
             shutil.rmtree(base, dir_fd=parent)
         else:
             os.unlink(base, dir_fd=parent)
-
-    def _attributes(self, entry: TarEntry, fd: int, name: str) -> None:
-        self._owner(entry, name)
-        os.fchown(fd, entry.uid, entry.gid)
-        os.fchmod(fd, entry.mode)
-        for key, value in entry.xattrs.items():
-            if key.startswith(_REFUSED_XATTRS):
-                raise self._unsafe(name, f"sets the extended attribute {self._show(key)}")
-            if key.startswith(_KEPT_XATTRS):
-                try:
-                    os.setxattr(fd, key, value)
-                except OSError as error:
-                    raise FormatError(
-                        f"{self.where}, {name}", f"extended attribute {self._show(key)}: {error.strerror}"
-                    ) from None
-            elif not key.startswith(_DROPPED_XATTRS):
-                raise self._unsafe(name, f"sets the unknown extended attribute {self._show(key)}")
-
-    def _owner(self, entry: TarEntry, name: str) -> None:
-        if entry.uid >= 2**32 - 1 or entry.gid >= 2**32 - 1:
-            raise FormatError(f"{self.where}, {name}", f"has the owner {entry.uid}:{entry.gid}, beyond 32 bits")
 
     def _count(self, size: int) -> None:
         self.bytes += size
@@ -501,16 +377,5 @@ class _Tree:
             raise UnsafeLayer(self.where, f"has directories more than {self.limits.depth} deep")
         return parts
 
-    def _show(self, raw: bytes) -> str:
-        text = repr(os.fsdecode(raw).encode("utf-8", "replace").decode())
-        return text if len(text) <= 120 else f"{text[:117]}...'"
-
     def _unsafe(self, name: str, what: str) -> UnsafeLayer:
         return UnsafeLayer(f"{self.where}, {name}", what)
-
-    @staticmethod
-    def _lstat(parent: int, base: str) -> os.stat_result | None:
-        try:
-            return os.stat(base, dir_fd=parent, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
