@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from deploy.machine.connection import own_address
 from deploy.machine.trust import address_of, checked_hash
+from sampan import names
 from sampan.errors import ClusterError
 
 TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}")
@@ -17,6 +19,15 @@ NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]
 MOST_NAME = 253
 NEEDED = ("server", "token", "ca_hash")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+RESERVED_DOMAINS = ("kubernetes.io", "k8s.io")
+NODES_OWN_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
+NODES_OWN_LABELS = (
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+)
 HOW_TO_GET_TOKEN = "make one with: kctl token create --print-join-command"
 
 
@@ -46,17 +57,15 @@ class JoinRequest:
         unknown = sorted(set(value) - set(JSON_NAMES))
         if unknown:
             raise ClusterError(where="join configuration", what=f"unknown field {unknown[0]!r}")
-        given = {JSON_NAMES[key]: one for key, one in value.items()}
+        given = {JSON_NAMES[key]: _text_or_texts(key, one) for key, one in value.items()}
         if isinstance(labels := given.get("labels"), str):
             given["labels"] = labels_of(labels)
         if isinstance(taints := given.get("taints"), str):
-            given["taints"] = tuple(filter(None, taints.split(",")))
-        missing = [
-            key for key, name in JSON_NAMES.items() if name in ("server", "token", "ca_hash") and not given.get(name)
-        ]
+            given["taints"] = taints.split(",")
+        missing = [key for key, name in JSON_NAMES.items() if name in NEEDED and not given.get(name)]
         if missing:
             raise ClusterError(where="join configuration", what=f"{missing[0]} is missing", remedy=HOW_TO_GET_TOKEN)
-        return cls(**given | {"taints": tuple(given.get("taints", ()))})
+        return cls(**given | {"taints": tuple(filter(None, given.get("taints", ())))})
 
     def checked(self) -> JoinRequest:
         """With defaults filled in. Raises ClusterError for what can't be used."""
@@ -75,6 +84,9 @@ class JoinRequest:
             )
         for taint in self.taints:
             taint_of(taint)
+        check_labels(self.labels)
+        if self.node_ip:
+            check_address(self.node_ip)
         server = address_of(self.server)
         changed = {"server": server.url, "ca_hash": checked_hash(self.ca_hash), "node_name": name}
         return JoinRequest(**vars(self) | changed | {"node_ip": self.node_ip or own_address(server)})
@@ -91,6 +103,45 @@ JSON_NAMES = {
     "parentStore": "parent_store",
     "logLevel": "log_level",
 }
+
+
+def _text_or_texts(key: str, value: Any) -> Any:
+    """A value of the form that its field has. Raises ClusterError."""
+    if isinstance(value, str):
+        return value
+    if key == "nodeLabels" and isinstance(value, dict) and all(isinstance(one, str) for one in value.values()):
+        return value
+    if key == "registerWithTaints" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value
+    wanted = {"nodeLabels": "text or a mapping of texts", "registerWithTaints": "text or a list of texts"}
+    raise ClusterError(where=f"join configuration, {key}", what=f"must be {wanted.get(key, 'text')}, not {value!r}")
+
+
+def check_address(text: str) -> None:
+    """Raises ClusterError for what is no IPv4 address: pods' networks have no other yet."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        raise ClusterError(
+            where=f"node address {text!r}", what="is no IPv4 address", remedy="give another by --node-ip"
+        ) from None
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Raises ClusterError for labels that a node can't have, or may not give itself (NodeRestriction)."""
+    for key, value in labels.items():
+        problems = names.qualified_name(key) + names.label_value(value)
+        if problems:
+            raise ClusterError(where=f"node label {key}={value}", what=problems[0])
+        domain = key.partition("/")[0] if "/" in key else ""
+        reserved = any(domain == one or domain.endswith(f".{one}") for one in RESERVED_DOMAINS)
+        own = any(domain == one or domain.endswith(f".{one}") for one in NODES_OWN_DOMAINS)
+        if reserved and not own and key not in NODES_OWN_LABELS:
+            raise ClusterError(
+                where=f"node label {key}",
+                what="a node may not give itself labels of this domain",
+                remedy="leave it out, and set it afterwards by kctl label node",
+            )
 
 
 def labels_of(text: str) -> dict[str, str]:
