@@ -3,27 +3,28 @@
 Always: the same Dockerfile, context, base and arguments give the same image, byte for byte; a step whose inputs were
 seen before is not done again; nothing outside the context is read.
 Elsewhere: the file's syntax (dockerfile.py), variables (expand.py), what COPY takes (copying.py), archives
-(layer.py), config instructions (stage.py), commands (run.py).
+(layer.py), config instructions (stage.py), which stages are needed (stages.py), files besides the context (inputs.py),
+commands (run.py).
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nodeagent.runtime.images import reference
 from nodeagent.runtime.images.archives import put_manifest
 from nodeagent.runtime.images.build import copying, run, stage
-from nodeagent.runtime.images.build.dockerfile import MOST_BYTES, Dockerfile, Instruction, parse
+from nodeagent.runtime.images.build.dockerfile import Dockerfile, Instruction, parse
 from nodeagent.runtime.images.build.expand import ExpansionError, expand, words
+from nodeagent.runtime.images.build.inputs import ignore_file, read_text, source_date_epoch
 from nodeagent.runtime.images.build.layer import Item, key_of, step_key, upper_items, write
-from nodeagent.runtime.images.build.patterns import Ignore, PatternError
+from nodeagent.runtime.images.build.patterns import PatternError
+from nodeagent.runtime.images.build.stages import Stage, find_stage, needed_stages
 from nodeagent.runtime.images.cache import CachedLayer, recall_layer, remember_layer
 from nodeagent.runtime.images.errors import BuildError, FormatError, ImageError
 from nodeagent.runtime.images.intake import Intake
@@ -54,51 +55,14 @@ def build(
     if not context.is_dir():
         raise BuildError(str(context), "is not a directory")
     path = dockerfile if dockerfile is not None else context / "Dockerfile"
-    parsed = parse(_read(path), str(path))
+    parsed = parse(read_text(path), str(path))
     with store.importing() as intake, intake.workspace() as space:
         builder = _Builder(
-            store, intake, space, context, path, parsed, dict(arguments or {}), say, use_cache, _source_date_epoch()
+            store, intake, space, context, path, parsed, dict(arguments or {}), say, use_cache, source_date_epoch()
         )
         image_id = builder.run(tags, target)
     say(f"built {', '.join(tags) or 'an image without a name'} in {time.monotonic() - started:.2f} s")
     return image_id
-
-
-def _read(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise BuildError(str(path), f"cannot be read: {error.strerror}", "name the Dockerfile with -f") from None
-    if len(content) > MOST_BYTES:
-        raise BuildError(str(path), f"is larger than {MOST_BYTES} bytes")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise BuildError(str(path), "is not UTF-8 text") from None
-
-
-def _source_date_epoch() -> int:
-    text = os.environ.get("SOURCE_DATE_EPOCH", "0")
-    if not text.isdigit() or len(text) > 11:
-        raise BuildError("SOURCE_DATE_EPOCH", f"{text!r} is not a count of seconds")
-    return int(text)
-
-
-@dataclass(slots=True)
-class _Stage:
-    name: str
-    base: str
-    instruction: Instruction
-    steps: list[Instruction] = field(default_factory=list)
-    config: stage.Config = field(default_factory=dict)
-    author: str = ""
-    layers: list[tuple[Descriptor, str]] = field(default_factory=list)
-    chain: list[str] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    arguments: dict[str, str] = field(default_factory=dict)
-    own_cmd: bool = False
-    built: bool = False
 
 
 class _Builder:
@@ -129,7 +93,7 @@ class _Builder:
         self._steps = 0
         self._used: set[str] = set()
         self.context = copying.Source(MergedView([context.resolve()]), "the build context")
-        ignore = self._ignore(context)
+        ignore = ignore_file(path, context)
         if ignore.rules:
             self.context = copying.Source(
                 self.context.view, self.context.name, ignore.ignores, ignores_whole=not ignore.has_exceptions
@@ -139,19 +103,10 @@ class _Builder:
         self.globals = {f"{side}{key}": value for side in ("TARGET", "BUILD") for key, value in here.items()}
         self.stages = self._divide(parsed.instructions)
 
-    def _ignore(self, context: Path) -> Ignore:
-        for path in (Path(f"{self.path}.dockerignore"), context / ".dockerignore"):
-            if path.is_file():
-                try:
-                    return Ignore.parse(_read(path))
-                except PatternError as error:
-                    raise BuildError(str(path), str(error)) from None
-        return Ignore()
-
     # Stages
 
-    def _divide(self, instructions: Sequence[Instruction]) -> list[_Stage]:
-        stages: list[_Stage] = []
+    def _divide(self, instructions: Sequence[Instruction]) -> list[Stage]:
+        stages: list[Stage] = []
         for instruction in instructions:
             if instruction.name == "FROM":
                 stages.append(self._from(instruction, stages))
@@ -167,7 +122,7 @@ class _Builder:
             raise BuildError(str(self.path), "has no FROM")
         return stages
 
-    def _from(self, instruction: Instruction, stages: list[_Stage]) -> _Stage:
+    def _from(self, instruction: Instruction, stages: list[Stage]) -> Stage:
         platform = instruction.flag("platform")
         if platform is not None:
             wanted = self._expanded(instruction, platform, self.globals)
@@ -181,39 +136,17 @@ class _Builder:
         name = given[2].lower() if len(given) == 3 else str(len(stages))
         if any(s.name == name for s in stages):
             raise instruction.wrong(f"there is a stage {name!r} already")
-        return _Stage(name, given[0], instruction)
-
-    def _find_stage(self, name: str, before: int) -> _Stage | None:
-        for candidate in self.stages[:before]:
-            if candidate.name == name.lower():
-                return candidate
-        if name.isdigit() and int(name) < before:
-            return self.stages[int(name)]
-        return None
-
-    def _needed(self, last: int) -> list[int]:
-        """The stages that the last one is made from, itself included, in order."""
-        needed: set[int] = set()
-        todo = [last]
-        while todo:
-            number = todo.pop()
-            if number in needed:
-                continue
-            needed.add(number)
-            here = self.stages[number]
-            named = [here.base, *(flag for step in here.steps if (flag := step.flag("from")))]
-            todo += [self.stages.index(s) for name in named if (s := self._find_stage(name, number)) is not None]
-        return sorted(needed)
+        return Stage(name, given[0], instruction)
 
     def run(self, tags: Sequence[str], target: str | None) -> str:
         last = len(self.stages) - 1
         if target is not None:
-            found = self._find_stage(target, len(self.stages))
+            found = find_stage(self.stages, target)
             if found is None:
                 known = ", ".join(s.name for s in self.stages)
                 raise BuildError(str(self.path), f"has no stage {target!r}", f"its stages are {known}")
             last = self.stages.index(found)
-        needed = self._needed(last)
+        needed = needed_stages(self.stages, last)
         self._steps = sum(1 + len(self.stages[number].steps) for number in needed)
         for number in needed:
             self._build_stage(number)
@@ -224,7 +157,7 @@ class _Builder:
     def _build_stage(self, number: int) -> None:
         here = self.stages[number]
         self._tell(here.instruction)
-        base = self._find_stage(here.base, number)
+        base = find_stage(self.stages[:number], here.base)
         if base is not None:
             here.config = copy.deepcopy(base.config)
             here.layers, here.chain = list(base.layers), list(base.chain)
@@ -242,7 +175,7 @@ class _Builder:
                 raise instruction.wrong(str(error)) from None
         here.built = True
 
-    def _start_from_image(self, here: _Stage) -> None:
+    def _start_from_image(self, here: Stage) -> None:
         image = self.store.resolve(here.base)
         if image is None:
             raise here.instruction.wrong(f"image {here.base!r} is not in the store", "load or pull it first")
@@ -256,7 +189,7 @@ class _Builder:
         here.layers = list(zip(manifest.layers, document.get("rootfs", {}).get("diff_ids", []), strict=True))
         here.chain = [f"sha256:{Path(layer).name}" for layer in reversed(image.layers)]
 
-    def _finish(self, last: _Stage, tags: Sequence[str]) -> str:
+    def _finish(self, last: Stage, tags: Sequence[str]) -> str:
         if not last.layers:
             self._layer(last, [], step_key("empty", self.epoch), last.instruction)
         document: dict[str, Any] = {
@@ -279,7 +212,7 @@ class _Builder:
         text = " ".join(str(instruction).split())
         self.say(f"step {self._step}/{self._steps} (line {instruction.line}): {text[:120]}{suffix}")
 
-    def _perform(self, here: _Stage, instruction: Instruction, number: int) -> None:
+    def _perform(self, here: Stage, instruction: Instruction, number: int) -> None:
         before = len(here.layers)
         variables = {**here.arguments, **stage.environment(here.config)}
         config = here.config
@@ -303,7 +236,7 @@ class _Builder:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.epoch))
 
     def _configure(
-        self, here: _Stage, instruction: Instruction, variables: dict[str, str], config: stage.Config
+        self, here: Stage, instruction: Instruction, variables: dict[str, str], config: stage.Config
     ) -> None:
         match instruction.name:
             case "ENV":
@@ -365,7 +298,7 @@ class _Builder:
             elif into is not self.globals and name in self.globals:
                 into[name] = self.globals[name]
 
-    def _work_directory(self, here: _Stage, instruction: Instruction, path: str) -> None:
+    def _work_directory(self, here: Stage, instruction: Instruction, path: str) -> None:
         if not path:
             raise instruction.wrong("the path is empty")
         here.config["WorkingDir"] = directory = self._absolute(here, path)
@@ -381,7 +314,7 @@ class _Builder:
             items = copying.with_parents({new.path: new}, view, copying.Attributes())
             self._layer(here, items, step_key("items", key_of(items), self._top(here), self.epoch), instruction)
 
-    def _copy(self, here: _Stage, instruction: Instruction, variables: dict[str, str], number: int) -> None:
+    def _copy(self, here: Stage, instruction: Instruction, variables: dict[str, str], number: int) -> None:
         if instruction.items is not None:
             given = [self._expanded(instruction, item, variables) for item in instruction.items]
         else:
@@ -442,7 +375,7 @@ class _Builder:
         name = instruction.flag("from")
         if name is None:
             return self.context
-        found = self._find_stage(name, number)
+        found = find_stage(self.stages[:number], name)
         if found is not None:
             return copying.Source(self._view(found), f"stage {found.name!r}", owned=True)
         image = self.store.resolve(name)
@@ -456,7 +389,7 @@ class _Builder:
             unpack_layer(source, tree, media_type="", diff_id=None, lowers=[], where=archive)
         return tree
 
-    def _run(self, here: _Stage, instruction: Instruction) -> None:
+    def _run(self, here: Stage, instruction: Instruction) -> None:
         config = here.config
         what = run.Command(
             argv=run.argv_of(instruction, config),
@@ -478,7 +411,7 @@ class _Builder:
 
     # Layers
 
-    def _layer(self, here: _Stage, items: Sequence[Item], key: str, instruction: Instruction) -> None:
+    def _layer(self, here: Stage, items: Sequence[Item], key: str, instruction: Instruction) -> None:
         if self._reuse(here, key):
             return
         path = self._scratch("layer")
@@ -495,7 +428,7 @@ class _Builder:
         here.layers.append((blob, blob.digest))
         here.chain.append(chain)
 
-    def _reuse(self, here: _Stage, key: str) -> bool:
+    def _reuse(self, here: Stage, key: str) -> bool:
         known = recall_layer(self.store.layout, key) if self.use_cache else None
         if known is None or not self.intake.is_whole(known.chain):
             return False
@@ -504,13 +437,13 @@ class _Builder:
         self.say("  unchanged")
         return True
 
-    def _top(self, here: _Stage) -> str:
+    def _top(self, here: Stage) -> str:
         return here.chain[-1] if here.chain else "scratch"
 
-    def _view(self, here: _Stage) -> MergedView:
+    def _view(self, here: Stage) -> MergedView:
         return MergedView([self.store.layout.layer(chain) for chain in reversed(here.chain)])
 
-    def _absolute(self, here: _Stage, path: str) -> str:
+    def _absolute(self, here: Stage, path: str) -> str:
         joined = path if path.startswith("/") else f"{here.config.get('WorkingDir') or '/'}/{path}"
         return "/" + "/".join(split(joined))
 
