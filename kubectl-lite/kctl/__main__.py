@@ -29,6 +29,7 @@ COMMANDS = {
     "certificate": "approve or deny certificate signing requests",
     "cluster": "start, stop and look at local clusters",
     "cluster-info": "print the addresses of the control plane",
+    "completion": "print the completion script of a shell: bash, zsh or fish",
     "config": "show and change the kubeconfig",
     "cordon": "let no new pods come to a node",
     "cp": "copy files to and from containers",
@@ -73,13 +74,15 @@ MODULES = {
 }
 """Commands whose module has another name: it serves two commands, or its name would be Python's."""
 
+COMPLETE = "__complete"
+"""What the shells' completion scripts ask; no command of the user's."""
+
 REFUSED = {
     "autoscale": "there is no HorizontalPodAutoscaler yet; use kctl scale",
     "top": "there is no metrics API yet; kctl describe node shows what pods ask for",
     "proxy": "not supported; use kctl port-forward, or the API server's address with the kubeconfig's credentials",
     "debug": "ephemeral containers can't be added yet; use kctl exec",
     "kustomize": "not supported; build the manifests with kustomize and apply them with -f",
-    "completion": "not supported yet",
     "kuberc": "not supported",
 }
 """kubectl's commands that kctl does not have, and why."""
@@ -161,6 +164,10 @@ def dispatch(words: list[str]) -> int:
         print(overview())
         return 0
     name = words.pop(at)
+    if name == COMPLETE:
+        from kctl.completing import complete
+
+        return complete(words)
     if name in REFUSED:
         raise UsageError(f"{name}: {REFUSED[name]}")
     if name not in COMMANDS:

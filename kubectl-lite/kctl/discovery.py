@@ -127,6 +127,10 @@ class Discovery:
         """A kind that is known already by this name; the server is not asked."""
         return self._by_name(word)
 
+    def everything_known(self) -> list[ApiResource]:
+        """All kinds, as far as they are known already."""
+        return [ApiResource(*row) for row in self._rows]
+
     def category(self, word: str) -> list[ApiResource]:
         """The kinds of a category such as `all`."""
         return [ApiResource(*row) for row in self._rows if word in row[7]]

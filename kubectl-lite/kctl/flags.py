@@ -96,6 +96,14 @@ class Flags:
         self.switch("insecure-skip-tls-verify", "do not check the server's certificate")
         self._global = set(self._flags) - before
 
+    def all(self) -> list[Flag]:
+        """Every flag that has a help text, for completion."""
+        return [flag for flag in self._flags.values() if flag.text]
+
+    def named(self, word: str) -> Flag | None:
+        """The flag that `--name` or `-n` is, if there is one."""
+        return self._flags.get(word[2:]) if word.startswith("--") else self._short.get(word[1:])
+
     def parse(self, words: Sequence[str]) -> Values:
         """Read the words. Raises UsageError."""
         values = Values()
