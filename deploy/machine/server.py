@@ -41,6 +41,7 @@ Say = Callable[[str], None]
 PRELOADED = ("apiserver.main", "scheduler.main", "controllers.main")
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.1
+FACTS = "/api/v1/namespaces/kube-system/configmaps/sampan-config"
 
 
 def run(places: ServerPlaces, settings: Settings, greet: Callable[[], None], *, to_stderr: bool) -> int:
@@ -108,11 +109,13 @@ class Greeting:
     def say(self, places: ServerPlaces, settings: Settings, say: Say) -> None:
         """Wait for the API, then say how to use it and, at the first time, how others join. Raises ClusterError."""
         connection = admin_connection(places, settings)
-        _wait_until_ready(connection, time.monotonic() + READY_SECONDS)
+        deadline = time.monotonic() + READY_SECONDS
+        _wait_for(connection, "/readyz", deadline)
         say(f"the API is ready at {settings.url}")
         pki.write_kubeconfig(places.admin_kubeconfig, admin_kubeconfig(places, settings, connection))
         say(f"the administrator's kubeconfig is {places.admin_kubeconfig}")
         if self.how_to_join:
+            _wait_for(connection, FACTS, deadline)  # the controllers publish what a machine must know to join
             token = tokens.create(connection, seconds=tokens.JOIN_SECONDS, description="made at the server's start")
             say("a machine joins as a node, within 24 hours, by:")
             say(f"  sampan join {_joining(places, settings, token.text)}")
@@ -170,17 +173,18 @@ def _joining(places: ServerPlaces, settings: Settings, token: str) -> str:
     return f"{settings.url} --token {token} --ca-hash {fingerprint(certificate.public_bytes(Encoding.DER))}"
 
 
-def _wait_until_ready(connection: Connection, deadline: float) -> None:
+def _wait_for(connection: Connection, path: str, deadline: float) -> None:
+    """Return once the API answers at `path`. Raises ClusterError."""
     while True:
         try:
-            connection.call("GET", "/readyz")
+            connection.call("GET", path)
             return
         except (ApiError, ClusterError) as error:
             if time.monotonic() > deadline:
                 raise ClusterError(
                     where=connection.server.url,
-                    what=f"the API is not ready after {READY_SECONDS:.0f} s: {error}",
-                    remedy="look at the API server's and etcd's logs",
+                    what=f"{path} does not answer after {READY_SECONDS:.0f} s: {error}",
+                    remedy="look at the logs of API server, controllers and etcd",
                 ) from error
         time.sleep(POLL_SECONDS)  # before the API is up there is nothing to watch
 

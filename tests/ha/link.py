@@ -12,6 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace, TracebackType
 
 from clusters import LocalCluster
+from deploy import control
+from deploy.machine.server_setup import ServerPlaces
 from machines import Machine
 from sampan.certs import Authority
 
@@ -147,10 +149,10 @@ class Server:
             machine.inside(*words), stdout=self.log.open("ab"), stderr=subprocess.STDOUT, env=machine.environment
         )
 
-    @property
-    def kubeconfig(self) -> Path:
-        """The administrator's, with this server first."""
-        return self.machine.places.server / "admin.kubeconfig"
+    def stop(self) -> int:
+        """End it in order, as a service manager does; its exit code."""
+        control.ask(ServerPlaces.of(self.machine.places).control, {"do": "stop"})
+        return self.process.wait(30)
 
     def said(self, beginning: str, seconds: float = 60.0) -> str:
         """The rest of the first line that begins so, once it is there. Raises AssertionError."""
