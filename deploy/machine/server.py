@@ -207,6 +207,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--certificate-key", default="", metavar="HEX", help="with --join, or --upload-certs: what the keys are under"
     )
+    made.add_argument(
+        "--certificate-key-file", default="", metavar="FILE", help="a file that holds the certificate key"
+    )
     made.add_argument("--upload-certs", action="store_true", help="share the keys for two hours, for further servers")
     made.add_argument(
         "--print-kubeconfig", action="store_true", help="print the administrator's kubeconfig with all living servers"
@@ -219,6 +222,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """`sampan server`."""
     options = parser().parse_args(argv)
+    options.certificate_key = options.certificate_key or _text("--certificate-key-file", options.certificate_key_file)
     places = ServerPlaces.of(MachinePlaces.here())
     given = server_settings.given_by(options)
     if options.config:
@@ -245,22 +249,27 @@ def main(argv: Sequence[str]) -> int:
 def _joining_of(options: argparse.Namespace) -> Joining | None:
     if not options.join:
         return None
-    token = options.token
-    if options.token_file:
-        try:
-            token = Path(options.token_file).read_text().strip()
-        except OSError as error:
-            raise ClusterError(where=f"--token-file {options.token_file}", what=error.strerror or str(error)) from error
-    for flag, value in (
-        ("--token", token),
-        ("--ca-hash", options.ca_hash),
-        ("--certificate-key", options.certificate_key),
-    ):
+    wanted = {
+        "--token": options.token or _text("--token-file", options.token_file),
+        "--ca-hash": options.ca_hash,
+        "--certificate-key": options.certificate_key,
+    }
+    for flag, value in wanted.items():
         if not value:
             raise ClusterError(
                 where=flag, what="is needed with --join", remedy="take the command from: sampan server --upload-certs"
             )
-    return Joining(options.join, token, options.ca_hash, options.certificate_key)
+    return Joining(options.join, *wanted.values())
+
+
+def _text(flag: str, path: str) -> str:
+    """What a file says that a flag names, empty without one. Raises ClusterError."""
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClusterError(where=f"{flag} {path}", what=str(error)) from error
 
 
 def _is_running(places: ServerPlaces) -> bool:
