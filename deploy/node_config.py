@@ -81,6 +81,8 @@ class NodeFacts:
     taints: Sequence[Mapping[str, str]] = ()
     reserved_addresses: Sequence[str] = ()
     """Addresses of the device's link that are no node's."""
+    egress: bool = False
+    """Pods may call what lies outside of the cluster, and the machine's name server knows names outside of it."""
     log_level: str = "info"
     user_ids_first: int = 65536
     """Where the users begin that pods in user namespaces get; nodes of one machine should differ."""
@@ -106,6 +108,16 @@ def runtime_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
         "log_level": node.log_level,
     }
     return config | ({"parent_store": node.parent_store} if node.parent_store else {})
+
+
+def name_server(resolv_conf: Path = Path("/etc/resolv.conf")) -> str:
+    """The machine's first IPv4 name server (resolv.conf(5)), "" when it has none."""
+    try:
+        text = resolv_conf.read_text(errors="replace")
+    except OSError:
+        return ""
+    servers = [line.split()[1] for line in text.splitlines() if line.startswith("nameserver") and len(line.split()) > 1]
+    return next((one for one in servers if ":" not in one), "")
 
 
 def agent_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
@@ -137,6 +149,8 @@ def agent_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
             "mode": cluster.network_mode,
             "state_dir": str(own.state / "network"),
             "reserved_addresses": list(node.reserved_addresses),
+            "egress_nat": node.egress,
+            "dns_upstream": name_server() if node.egress else "",
         },
         "user_ids_first": node.user_ids_first,
         "lease_seconds": cluster.lease_seconds,

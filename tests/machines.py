@@ -49,7 +49,7 @@ echo addresses; ip -4 -o address show | awk '{print $2, $4}' | sort
 echo routes; ip -4 route show table all | sort
 echo rules; nft list ruleset
 echo sysctls; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/eth0/rp_filter
-P=$(ps -e -o args=); echo processes; echo "$P" | grep -v -e '^ps -e' -e '^sh -c'
+P=$(ps -e -o args=); echo processes; echo "$P" | grep -v -e '^ps -e' -e '^sh -c' -e '<defunct>'
 """
 
 
@@ -207,8 +207,9 @@ class Machine:
         return self.shell(script) + "\n".join(["directories", *shown, "cgroups", *held])
 
     def close(self) -> None:
-        """End it and all that is in it."""
+        """End it and all that is in it; a test that failed may have left its Node."""
         self._end()
+        self.cluster.kubectl("delete", "node", self.name, "--ignore-not-found")
         cgroups.remove(self.places.cgroup)
         for directory in (self.home, self.run_directory):
             subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,6 @@ def _namespaces(_: Path) -> None:
 
 
 def _overlayfs(directory: Path) -> None:
-    syscalls.mount("tmpfs", str(directory), "tmpfs")
     lower, upper, work, merged = (directory / name for name in ("lower", "upper", "work", "merged"))
     for one in (lower, upper, work, merged):
         one.mkdir()
@@ -93,10 +93,13 @@ ATTEMPTS: dict[str, Callable[[Path], None]] = {
 """The first makes the namespaces in which the others are tried."""
 
 
-def attempt_all() -> dict[str, str]:
-    """What went wrong with each attempt, "" for none; those that could not be made are missing."""
+def attempt_all(disk: Path) -> dict[str, str]:
+    """What went wrong with each attempt, "" for none; those that could not be made are missing.
+
+    Containers' layers will lie on the filesystem of the directory `disk`, where they are tried.
+    """
     reader, writer = os.pipe()
-    directory = Path(tempfile.mkdtemp(prefix="sampan-preflight-"))
+    directory = Path(tempfile.mkdtemp(prefix=".sampan-preflight-", dir=disk))
     try:
         child = os.fork()
         if child == 0:
@@ -110,7 +113,7 @@ def attempt_all() -> dict[str, str]:
             text = answer.read()
         os.waitpid(child, 0)
     finally:
-        directory.rmdir()
+        shutil.rmtree(directory)
     return dict(json.loads(text)) if text else {}
 
 

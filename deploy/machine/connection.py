@@ -20,6 +20,7 @@ from deploy.machine.trust import Address
 from sampan.errors import ApiError, ClusterError
 
 REQUEST_SECONDS = 20.0
+LISTENS_SECONDS = 3.0
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME (openssl/x509_vfy.h): a machine whose clock is wrong learns so from the server's."""
 USER_AGENT = "sampan-join"
@@ -122,6 +123,15 @@ class Connection:
             what = f"no answer: {getattr(error, 'strerror', None) or error or type(error).__name__}"
             remedy = "check that the server runs"
         return ClusterError(where=self.server.url, what=what, remedy=remedy)
+
+
+def listens(server: Address) -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        socket.create_connection(server, LISTENS_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def own_address(server: Address) -> str:

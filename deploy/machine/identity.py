@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -33,6 +35,7 @@ class Identity:
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[Mapping[str, str]] = ()
     parent_store: str = ""
+    egress: bool = False
     log_level: str = "info"
 
     @property
@@ -53,18 +56,37 @@ class Identity:
         others = [str(one) for one in self.facts.get("servers") or ()]
         return [self.server, *(one for one in others if one != self.server)]
 
+    @property
+    def server_addresses(self) -> list[str]:
+        """The servers' addresses, where they are known as such: they do not know the way to pods, as nodes do."""
+        hosts = [urlsplit(url).hostname or "" for url in self.servers]
+        return [host for host in hosts if host != self.address and _is_address(host)]
+
     def write(self, path: Path) -> None:
         """As JSON."""
         path.write_text(json.dumps(vars(self), indent=1) + "\n")
 
 
-def read(places: MachinePlaces) -> Identity | None:
-    """This machine's, or None when it has not joined. Raises ClusterError for a file that can't be used."""
+def _is_address(host: str) -> bool:
     try:
-        return Identity(**json.loads(places.identity.read_bytes()))
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def read(places: MachinePlaces) -> Identity | None:
+    """This machine's, or None when it has not joined. Raises ClusterError for a file that can't be used.
+
+    What a newer Sampan wrote and this one does not know is passed over.
+    """
+    known = {one.name for one in fields(Identity)}
+    try:
+        value = json.loads(places.identity.read_bytes())
+        return Identity(**{name: given for name, given in value.items() if name in known})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ClusterError(
             where=f"node identity {places.identity}", what=str(error), remedy="run: sampan leave --force, and join anew"
         ) from error
@@ -114,6 +136,8 @@ def write_configs(identity: Identity, places: MachinePlaces) -> None:
         parent_store=identity.parent_store,
         labels=identity.labels,
         taints=identity.taints,
+        reserved_addresses=identity.server_addresses,
+        egress=identity.egress,
         log_level=identity.log_level,
     )
     node_config.write(facts, identity.cluster, own.config)

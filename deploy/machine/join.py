@@ -67,6 +67,7 @@ def join(request: JoinRequest, places: MachinePlaces, say: Say, clock: Clock | N
         labels=dict(request.labels),
         taints=[taint_of(one) for one in request.taints],
         parent_store=request.parent_store,
+        egress=request.egress,
         log_level=request.log_level,
     )
     _ = who.cluster  # facts that can't be used are found before anything is asked for

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(flag, dest=name, default="", help=text)
     made.add_argument("--token-file", type=Path, metavar="FILE", help="where the token is, so that ps does not show it")
     made.add_argument("--config", type=Path, metavar="FILE", help="JSON with these settings in camel case")
+    made.add_argument("--egress", action="store_true", help="let pods call what lies outside of the cluster")
     made.add_argument("--no-service", action="store_true", help="start nothing: run sampan node yourself")
     made.add_argument(
         "--ignore-preflight", default="", metavar="NAMES", help="failed checks to pass over, by name; all for every one"
@@ -60,6 +61,8 @@ def request_of(options: argparse.Namespace) -> JoinRequest:
     if options.token_file:
         given["token"] = _text(options.token_file).strip()
     flags = {name: getattr(options, name) for name in ("server", *(name for name, _ in FLAGS.values()))}
+    if options.egress:
+        given["egress"] = True
     return JoinRequest.from_json(given | {name: value for name, value in flags.items() if value})
 
 
@@ -132,6 +135,8 @@ def main(argv: Sequence[str]) -> int:
     request = request_of(options).checked()
     if identity.read(places) is not None:
         join(request, places, say)
+        if not options.no_service and cleaning.has_systemd():
+            cleaning.start_service(say)
         return 0
     checks = preflight.checks(places)
     if not preflight.passed(checks, ignored=options.ignore_preflight.split(",")):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from deploy.machine import cleaning, identity
-from deploy.machine.connection import Connection
+from deploy.machine.connection import Connection, listens
 from deploy.machine.drain import drain
 from deploy.machine.identity import Identity
 from deploy.machine.join import REQUESTS
@@ -26,8 +26,10 @@ Say = Callable[[str], None]
 
 
 def connection_of(who: Identity, places: MachinePlaces) -> Connection:
-    """To the server, as the node."""
-    return Connection(address_of(who.server), places.ca.read_text(), pair=places.client_pair)
+    """To the first of the cluster's servers that listens, as the node."""
+    known = [address_of(url) for url in who.servers]
+    server = next(filter(listens, known), known[0])
+    return Connection(server, places.ca.read_text(), pair=places.client_pair)
 
 
 def leave(

@@ -47,7 +47,7 @@ MODULES = (
 )
 REMEDIES = {
     "namespaces": "use a kernel with CONFIG_NAMESPACES, and let this process unshare them (not inside a container)",
-    "overlayfs": "modprobe overlay",
+    "overlayfs": "modprobe overlay, or put SAMPAN_HOME on a filesystem that overlays can use, such as ext4",
     "bridge": "modprobe bridge",
     "veth": "modprobe veth",
     "vxlan": "modprobe vxlan, or use the cluster's direct network mode",
@@ -187,8 +187,13 @@ def _modules() -> Check:
     return good("packages", "complete")
 
 
+def _existing(directory: Path) -> Path:
+    """It, or what it will be made in."""
+    return next(one for one in (directory, *directory.parents) if one.exists())
+
+
 def _disk(directory: Path) -> Check:
-    there = next(one for one in (directory, *directory.parents) if one.exists())
+    there = _existing(directory)
     free = shutil.disk_usage(there).free
     return judge_amount("disk", free, LEAST_DISK, GOOD_DISK, f"make room below {there}, or set SAMPAN_HOME")
 
@@ -215,7 +220,7 @@ def _remains(places: MachinePlaces) -> Check:
 def checks(places: MachinePlaces) -> list[Check]:
     """All of them. Takes about a tenth of a second."""
     root = judge_root(os.geteuid(), _capabilities())
-    tried: Mapping[str, str] = attempts.attempt_all() if root.state is State.OK else {}
+    tried: Mapping[str, str] = attempts.attempt_all(_existing(places.state)) if root.state is State.OK else {}
     return [
         root,
         *(judge_kernel(name, tried.get(name)) for name in attempts.ATTEMPTS),

@@ -49,6 +49,8 @@ class JoinRequest:
     """KEY[=VALUE]:EFFECT"""
     parent_store: str = ""
     """A read-only image store that is looked in first, such as the one of a VM's host."""
+    egress: bool = False
+    """Pods may call what lies outside of the cluster."""
     log_level: str = "info"
 
     @classmethod
@@ -85,11 +87,11 @@ class JoinRequest:
         for taint in self.taints:
             taint_of(taint)
         check_labels(self.labels)
-        if self.node_ip:
-            check_address(self.node_ip)
         server = address_of(self.server)
+        address = self.node_ip or own_address(server)
+        check_address(address)
         changed = {"server": server.url, "ca_hash": checked_hash(self.ca_hash), "node_name": name}
-        return JoinRequest(**vars(self) | changed | {"node_ip": self.node_ip or own_address(server)})
+        return JoinRequest(**vars(self) | changed | {"node_ip": address})
 
 
 JSON_NAMES = {
@@ -101,19 +103,23 @@ JSON_NAMES = {
     "nodeLabels": "labels",
     "registerWithTaints": "taints",
     "parentStore": "parent_store",
+    "egress": "egress",
     "logLevel": "log_level",
 }
 
 
 def _text_or_texts(key: str, value: Any) -> Any:
     """A value of the form that its field has. Raises ClusterError."""
-    if isinstance(value, str):
+    if isinstance(value, str) and key != "egress":
+        return value
+    if key == "egress" and isinstance(value, bool):
         return value
     if key == "nodeLabels" and isinstance(value, dict) and all(isinstance(one, str) for one in value.values()):
         return value
     if key == "registerWithTaints" and isinstance(value, list) and all(isinstance(one, str) for one in value):
         return value
     wanted = {"nodeLabels": "text or a mapping of texts", "registerWithTaints": "text or a list of texts"}
+    wanted["egress"] = "true or false"
     raise ClusterError(where=f"join configuration, {key}", what=f"must be {wanted.get(key, 'text')}, not {value!r}")
 
 

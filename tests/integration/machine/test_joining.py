@@ -48,6 +48,7 @@ def test_a_machine_joins_runs_pods_and_leaves_without_a_trace(joinable: Joinable
         assert cluster.inside("default", "here", f"wget -qO- http://{address}:8080/") == "there\n"
         address = cluster.get("pod", "here")["status"]["podIP"]
         assert cluster.inside("default", "there", f"wget -qO- http://{address}:8080/") == "here\n"
+        cluster.inside("default", "there", "echo | nc -w 5 10.96.0.1 443")  # the API, whose server is no node
         kept = container_of(joinable, "there")
     with machine.node():  # the service manager starts it again: containers know nothing of it
         joinable.ready("m1")

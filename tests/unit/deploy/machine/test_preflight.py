@@ -47,8 +47,8 @@ def test_an_amount_fails_below_the_least_and_warns_below_what_is_fine(amount: in
 
 def test_an_attempt_that_failed_says_what_to_load() -> None:
     assert preflight.judge_kernel("overlayfs", "").state is State.OK
-    assert preflight.judge_kernel("overlayfs", "no such device") == Check(
-        "overlayfs", State.FAILED, "no such device", "modprobe overlay"
+    assert preflight.judge_kernel("veth", "no such device") == Check(
+        "veth", State.FAILED, "no such device", "modprobe veth"
     )
     assert preflight.judge_kernel("overlayfs", None).state is State.WARNING
 

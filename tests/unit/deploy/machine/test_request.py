@@ -52,6 +52,7 @@ def test_a_file_and_flags_come_to_the_same(tmp_path: Path) -> None:
         ({"registerWithTaints": "k=v:Sometimes"}, "taint 'k=v:Sometimes'"),
         ({"tokne": TOKEN}, "join configuration: unknown field 'tokne'"),
         ({"nodeName": 7}, "nodeName"),
+        ({"egress": "yes"}, "join configuration, egress: must be true or false, not 'yes'"),
         ({"nodeLabels": ["a"]}, "nodeLabels"),
         ({"nodeIp": "not-an-address"}, "node address 'not-an-address': is no IPv4 address"),
         ({"nodeLabels": "node-role.kubernetes.io/master="}, "a node may not give itself labels of this domain"),
