@@ -32,7 +32,8 @@ class Ends:
 
 
 class _Joined:
-    def __init__(self, stream: socket.socket, node: str, command: Command, ends: Ends) -> None:
+    def __init__(self, stream: socket.socket, node: str, command: Command, ends: Ends, patience: float) -> None:
+        self._patience = patience
         self._stream, self._node, self._command, self._ends = stream, node, command, ends
         self._decoder = Decoder()
         self._unsent = bytearray()
@@ -45,7 +46,7 @@ class _Joined:
         """Until the command has ended: its exit code."""
         self._stream.setblocking(False)
         self._unsent += encode_json(Kind.OPEN, 0, self._command.to_json())
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + self._patience
         while True:
             ready = self._wait(None if self._answered else deadline)
             if self._ends.resized in ready:
@@ -71,7 +72,7 @@ class _Joined:
         if not ready and deadline is not None and time.monotonic() >= deadline:
             raise ClusterError(
                 where=f"node {self._node}",
-                what=f"its shell has not answered for {ANSWER_SECONDS:.0f} s: it boots still, or hangs",
+                what=f"its shell has not answered for {self._patience:.0f} s: it boots still, or hangs",
                 remedy=f"look at: kctl cluster console {self._node}",
             )
         return ready
@@ -131,9 +132,12 @@ class _Joined:
             self._unsent += encode_json(Kind.RESIZE, 0, [rows, columns])
 
 
-def run(stream: socket.socket, node: str, command: Command, ends: Ends) -> int:
-    """Run a command on a node; its exit code. Raises ClusterError when its outcome can't be known."""
-    return _Joined(stream, node, command, ends).run()
+def run(stream: socket.socket, node: str, command: Command, ends: Ends, *, patience: float = ANSWER_SECONDS) -> int:
+    """Run a command on a node; its exit code. Raises ClusterError when its outcome can't be known.
+
+    `patience` is how many seconds the node may take until it begins.
+    """
+    return _Joined(stream, node, command, ends, patience).run()
 
 
 def correct_clock(stream: socket.socket, node: str, patience: float = 5.0) -> float:

@@ -9,11 +9,16 @@ from typing import Any
 
 from deploy import cluster, lookup, pausing, spec
 from deploy.places import Places
+from deploy.shell import client, reach
+from deploy.shell.session import Command
 from deploy.snapshots import contents, store
 from deploy.snapshots.store import Snapshot
 from deploy.vm import memory
 from deploy.vm.qmp import QmpError
 from sampan.errors import ClusterError
+
+SYNC_SECONDS = 15.0
+"""How long a machine may take to begin to write out; one that hangs is saved as it is."""
 
 
 def save(name: str, tag: str | None, say: Callable[[str], None]) -> Snapshot:
@@ -29,7 +34,9 @@ def save(name: str, tag: str | None, say: Callable[[str], None]) -> Snapshot:
                 what=f"it has a snapshot {chosen!r} already",
                 remedy=f"choose another name, or: kctl cluster snapshot delete {name} {chosen}",
             )
-        contents.check_room(root, sum(contents.size(one) for one in contents.present(places)))
+        machines = [one for one in spec.load(places.description).spec.nodes if one.driver == "vm"]
+        memories = sum(one.machine_memory for one in machines)
+        contents.check_room(root, sum(contents.size(one) for one in contents.present(places)) + 2 * memories)
         made = root / store.UNFINISHED
         try:
             made.mkdir(mode=0o700)
@@ -60,6 +67,9 @@ def _copy_at_rest(places: Places, made: Path, say: Callable[[str], None]) -> tup
     machines = [one for one in machines if memory.socket_of(one).exists()]
     saved: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
+    for one in machines:
+        if not _write_out(places, one.name):
+            notes.append(f"{one.name} did not answer: what it had not written to its disk yet is missing if it boots")
     with pausing.held(places):
         still = time.monotonic()
         try:
@@ -77,3 +87,12 @@ def _copy_at_rest(places: Places, made: Path, say: Callable[[str], None]) -> tup
     for name, told in saved.items():
         memory.mark(made / "nodes" / name, told)
     return tuple(notes)
+
+
+def _write_out(places: Places, node: str) -> bool:
+    """Have a machine write all that it holds back: its memory may be of no use when it is restored."""
+    try:
+        with reach.connect(places, node) as stream:
+            return client.run(stream, node, Command(("sync",)), client.Ends(), patience=SYNC_SECONDS) == 0
+    except ClusterError:
+        return False
