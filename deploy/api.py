@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 POLL_SECONDS = 0.05
+LEASE_LOOK_SECONDS = 0.25
 
 
 @contextmanager
@@ -61,6 +62,23 @@ def delete(pki: Path, port: int, path: str) -> None:
         answer.read()
         if answer.status not in (200, 202, 404):
             raise http.client.HTTPException(f"DELETE {path}: the API server answered {answer.status}")
+
+
+def wait_for_renewal(pki: Path, port: int, node: str, deadline: float, since: float) -> bool:
+    """Wait until a node has renewed its lease after `since` (seconds since the epoch); False at `deadline`.
+
+    A machine that goes on where its memory was saved has no reason to tell its status again, but renews its lease.
+    """
+    while True:
+        try:
+            lease = get(pki, port, f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}")
+            if datetime.fromisoformat(lease["spec"]["renewTime"]).timestamp() > since:
+                return True
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            pass
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LEASE_LOOK_SECONDS)
 
 
 def ready_nodes(pki: Path, port: int, deadline: float, since: float) -> Iterator[tuple[str, bool]]:

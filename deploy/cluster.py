@@ -34,7 +34,7 @@ from deploy.ledger import Entry, Made
 from deploy.places import Places
 from deploy.snapshots import exchange
 from deploy.spec import Cluster, NodeSpec
-from deploy.vm import readiness
+from deploy.vm import memory, readiness
 from sampan.errors import ClusterError
 
 Say = Callable[[str], None]
@@ -73,6 +73,7 @@ def start(name: str, wanted: Cluster | None, say: Say, progress: Progress | None
     if digest:
         readiness.note(where, digest)
     say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
+    going_on = [node.name for node in machines if memory.is_marked(where.node(node.name))]
     process = None if running else _launch(where)
     patience = MACHINES_SECONDS if machines else START_SECONDS
     deadline = time.monotonic() + patience
@@ -83,13 +84,18 @@ def start(name: str, wanted: Cluster | None, say: Say, progress: Progress | None
         _still_there(process, where, deadline)
     say(f"API server ready after {time.monotonic() - began:.1f} s")
     write_kubeconfigs(cluster, where)
-    waiting = {node.name for node in cluster.spec.nodes}
+    waiting = {node.name for node in cluster.spec.nodes} - set(going_on)
     for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, deadline, since) if waiting else ():
         if ready and node in waiting:
             waiting.discard(node)
             say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
         if not waiting:
             break
+    for machine in going_on:
+        if api.wait_for_renewal(where.pki, cluster.spec.api_port, machine, deadline, since):
+            say(f"node {machine} goes on after {time.monotonic() - began:.1f} s")
+        else:
+            waiting.add(machine)
     if waiting:
         late = ", ".join(f"{one}{_trouble(where, one)}" for one in sorted(waiting))
         raise ClusterError(

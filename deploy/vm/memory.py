@@ -50,15 +50,20 @@ def mark(state: Path, told: dict[str, Any]) -> None:
     (state / MARK).write_text(json.dumps(told) + "\n")
 
 
+def is_marked(own: NodePlaces) -> bool:
+    """Whether a machine's disk has memory to go on with."""
+    return (own.state / MARK).exists()
+
+
 def take_up(own: NodePlaces) -> bool:
     """Let a machine that has just been switched on go on where its memory was saved. Returns whether it had one.
 
     Called once QEMU answers. The mark goes first: memory must never meet a disk that has been written to since.
     Raises QmpError when the memory can't be used; the machine then boots.
     """
-    path = own.state / MARK
-    if not path.exists():
+    if not is_marked(own):
         return False
+    path = own.state / MARK
     told = json.loads(path.read_text())
     path.unlink()
     with Qmp.connect(socket_of(own), own.name) as qmp:
