@@ -66,6 +66,10 @@ def executed(*argv: str) -> Callable[[], int]:
     return run
 
 
+SHARED_DISK = {"memory.available": "100Mi", "nodefs.available": "5%", "nodefs.inodesFree": "5%"}
+"""When a local node evicts: later than one that has a disk to itself."""
+
+
 def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None:
     """Write one node's configuration files."""
     own, network, timing = places.node(node.name), cluster.spec.network, cluster.spec.timing
@@ -85,6 +89,7 @@ def write_node_configs(cluster: Cluster, places: Places, node: NodeSpec) -> None
         reserved_addresses=[network.control_address],
         log_level=cluster.spec.log_level,
         user_ids_first=_first_user_id(own.cgroup),
+        eviction_hard=SHARED_DISK,
     )
     agreed = node_config.ClusterFacts(
         cluster_cidr=network.pod_cidr,

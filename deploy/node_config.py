@@ -86,6 +86,8 @@ class NodeFacts:
     log_level: str = "info"
     user_ids_first: int = 65536
     """Where the users begin that pods in user namespaces get; nodes of one machine should differ."""
+    eviction_hard: Mapping[str, str] | None = None
+    """When pods are evicted, if not as the kubelet does by default."""
 
 
 def runtime_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def agent_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
     """nodeagent.config's file."""
     own, who = node.own, node.credentials
     serving, client = ({"cert": str(pair[0]), "key": str(pair[1])} for pair in (who.serving, who.client))
-    return {
+    made = {
         "node_name": own.name,
         "node_ip": node.address,
         "kubeconfig": str(who.kubeconfig),
@@ -159,6 +161,7 @@ def agent_config(node: NodeFacts, cluster: ClusterFacts) -> dict[str, Any]:
         "register_with_taints": [dict(taint) for taint in node.taints],
         "log_level": node.log_level,
     }
+    return made if node.eviction_hard is None else made | {"eviction_hard": dict(node.eviction_hard)}
 
 
 def write(node: NodeFacts, cluster: ClusterFacts, directory: Path) -> None:

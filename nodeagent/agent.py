@@ -19,6 +19,9 @@ from nodeagent.admission import has_begun, refusal
 from nodeagent.config import AgentConfig, TlsConfig
 from nodeagent.containers import log_directory, log_path
 from nodeagent.cri import Conditions, CriError, Runtime
+from nodeagent.eviction.evictor import Evictor
+from nodeagent.eviction.rank import refused_under
+from nodeagent.eviction.signals import thresholds
 from nodeagent.images import Images
 from nodeagent.names import Resolver, read_resolver
 from nodeagent.network.node_network import NodeNetwork
@@ -28,6 +31,7 @@ from nodeagent.node_ports import host_ports, network_config
 from nodeagent.pod import PodWorker
 from nodeagent.pod_cgroups import PodCgroupError, PodCgroups
 from nodeagent.references import References
+from nodeagent.restart import members
 from nodeagent.runtime.cgroups.choose import cgroups
 from nodeagent.server.app import KubeletServer
 from nodeagent.server.rotation import keep_rotating
@@ -139,7 +143,24 @@ class Agent:
             tasks.create_task(self.pods.run())
             await self.pods.synced()
             self.pods.subscribe(self._pod_changed)
+            tasks.create_task(self._make_evictor(self._context).run())
             tasks.create_task(self._seek_orphans())
+
+    def _make_evictor(self, context: NodeContext) -> Evictor:
+        return Evictor(
+            thresholds(self.config.eviction_hard),
+            context,
+            lambda: tuple(self.workers.values()),
+            self._images_in_use,
+            state_dir=self.config.state_dir,
+            every_seconds=self.config.eviction_seconds,
+            transition_seconds=self.config.eviction_pressure_transition_seconds,
+            on_change=self._pressures_changed,
+        )
+
+    def _pressures_changed(self, pressures: frozenset[str]) -> None:
+        self.node.pressures = pressures
+        self.node.poke()
 
     async def _run_network(self, network: NodeNetwork) -> None:
         """The node's network, begun again should it fail; its trouble is the node's."""
@@ -289,7 +310,9 @@ class Agent:
         known = ObjectMeta(name=self.config.node_name, labels=dict(self.config.register_with_labels))
         node = self.node.node or core_v1.Node(metadata=known)  # it was deleted, and comes again
         others = [one.pod for one in self.workers.values() if one.takes_room]
-        verdict = refusal(worker.pod, others, node, self.node.allocatable)
+        verdict = refused_under(worker.pod, self.node.pressures) or refusal(
+            worker.pod, others, node, self.node.allocatable
+        )
         if verdict is not None:
             self.context.say(worker.pod, "Warning", verdict.reason, verdict.message.removeprefix("Pod was rejected: "))
             worker.condemn(verdict)
@@ -425,11 +448,13 @@ class Agent:
                 return
 
     def _images_in_use(self) -> set[str]:
-        """Images of the containers that are here, by id and by the name in their spec."""
+        """Images of the containers that are here or shall be, by id and by the name in their spec."""
         used: set[str] = set()
         for worker in self.workers.values():
             used |= {container.image_ref for container in worker.observed.containers}
             used |= {container.image for container in worker.observed.containers}
+            for name in filter(None, (member.spec.image for member in members(worker.pod))):
+                used |= {name, name if ":" in name.rpartition("/")[2] else f"{name}:latest"}
         return used
 
     def _disk_percent(self) -> float:

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from nodeagent.eviction.signals import DEFAULTS, thresholds
 from sampan.errors import ClusterError
 
 
@@ -73,10 +74,20 @@ class AgentConfig(_Section):
     serial_image_pulls: bool = False
     log_max_bytes: int = 10 * 1024 * 1024
     log_max_files: int = 5
-    disk_pressure_percent: float = 5.0
-    """Less free space than this on the state directory's filesystem is DiskPressure."""
+    eviction_hard: dict[str, str] = Field(default_factory=lambda: dict(DEFAULTS))
+    """Less than this of a signal is pressure, and pods are evicted: an amount, or a percentage (the kubelet's)."""
+    eviction_seconds: float = Field(default=10.0, gt=0)
+    """How often the node looks whether it runs short."""
+    eviction_pressure_transition_seconds: float = Field(default=300.0, ge=0)
+    """How long a pressure is told after it was last felt."""
     user_agent: str = "sampan-nodeagent"
     log_level: str = "info"
+
+    @field_validator("eviction_hard")
+    @classmethod
+    def _signals_are_known(cls, value: dict[str, str]) -> dict[str, str]:
+        thresholds(value)
+        return value
 
 
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")

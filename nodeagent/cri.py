@@ -398,6 +398,11 @@ class Runtime:
         answer = await self._call(self._images.ImageFsInfo, cri.ImageFsInfoRequest())
         return sum(one.used_bytes.value for one in answer.image_filesystems)
 
+    async def image_directory(self) -> str:
+        """Where images lie on the machine, empty if the runtime does not say."""
+        answer = await self._call(self._images.ImageFsInfo, cri.ImageFsInfoRequest())
+        return next((one.fs_id.mountpoint for one in answer.image_filesystems), "")
+
     # --- use of resources
 
     async def pod_stats(self) -> list[cri.PodSandboxStats]:

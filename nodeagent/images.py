@@ -233,6 +233,18 @@ class Images:
             log.info("dropped an unused image", extra=fields(image=image.id, bytes=image.size))
         return dropped
 
+    async def drop_unused(self, in_use: Iterable[str]) -> list[str]:
+        """Drop every image that no container uses, because the disk is needed; returns their ids."""
+        used = set(in_use)
+        dropped = []
+        for image in await self._runtime.images():
+            if image.pinned or {image.id, *image.tags, *image.digests} & used:
+                continue
+            await self._runtime.remove_image(image.id)
+            dropped.append(image.id)
+            log.info("dropped an unused image", extra=fields(image=image.id, bytes=image.size))
+        return dropped
+
 
 def _seconds(value: float) -> str:
     return f"{value * 1000:.0f}ms" if value < 1 else f"{value:.3f}s"

@@ -58,7 +58,6 @@ class NodeKeeper:
             port=config.port,
             max_pods=config.max_pods,
             fake_capacity=config.fake_capacity,
-            disk_pressure_percent=config.disk_pressure_percent,
         )
         self.system = machine.system()
         self._node: core_v1.Node | None = None
@@ -66,6 +65,8 @@ class NodeKeeper:
         self.registered = asyncio.Event()
         self.trouble = ""
         """Set by the agent when something else keeps the node from being ready (its network, say)."""
+        self.pressures: frozenset[str] = frozenset()
+        """Set by the agent: which of MemoryPressure and DiskPressure hold."""
         self._reported_at: float | None = None
         self._heard: tuple[float, tuple[Conditions | None, Version | None, list[Image]]] | None = None
         self.allocatable: dict[str, str] = {}
@@ -129,7 +130,9 @@ class NodeKeeper:
         node = self._node if self._node is not None else await self._register()
         now = self._clock.now()
         load = machine.load(self._config.state_dir)
-        status = node_status(self.settings, self.system, load, runtime, version, images, node.status, now, self.trouble)
+        status = node_status(
+            self.settings, self.system, load, runtime, version, images, node.status, now, self.trouble, self.pressures
+        )
         self.allocatable = dict(status.allocatable)
         elapsed = None if self._reported_at is None else self._clock.monotonic() - self._reported_at
         due = elapsed is None or elapsed >= self._config.report_seconds

@@ -5,7 +5,7 @@ Source: the Kubernetes documentation, "Node Status"; reasons and messages are th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,6 @@ class NodeSettings:
     port: int
     max_pods: int
     fake_capacity: Mapping[str, str]
-    disk_pressure_percent: float
 
 
 def capacity(settings: NodeSettings, system: System, load: Load) -> dict[str, str]:
@@ -66,8 +65,12 @@ def node_status(
     old: core_v1.NodeStatus,
     now: datetime,
     trouble: str = "",
+    pressures: Collection[str] = (),
 ) -> core_v1.NodeStatus:
-    """The status at `now`. `runtime` is None when it does not answer; `trouble` is anything else in the way."""
+    """The status at `now`. `runtime` is None when it does not answer; `trouble` is anything else in the way.
+
+    `pressures` are those of MemoryPressure and DiskPressure that hold.
+    """
     total = capacity(settings, system, load)
     fields: dict[str, Any] = {
         "addresses": [
@@ -97,7 +100,7 @@ def node_status(
         "conditions": [
             _since(condition, old, now)
             for condition in (
-                *_pressures(settings, load),
+                *_pressures(pressures, load),
                 _ready(runtime, trouble),
             )
         ],
@@ -122,18 +125,17 @@ def _handlers(runtime: Conditions) -> list[core_v1.NodeRuntimeHandler]:
     ]
 
 
-def _pressures(settings: NodeSettings, load: Load) -> list[core_v1.NodeCondition]:
-    disk = load.disk_free * 100 < load.disk_size * settings.disk_pressure_percent
+def _pressures(felt: Collection[str], load: Load) -> list[core_v1.NodeCondition]:
     return [
         _condition(
             "MemoryPressure",
-            load.memory_available < LEAST_MEMORY,
+            "MemoryPressure" in felt,
             ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
             ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
         ),
         _condition(
             "DiskPressure",
-            disk,
+            "DiskPressure" in felt,
             ("KubeletHasDiskPressure", "kubelet has disk pressure"),
             ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
         ),

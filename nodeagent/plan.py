@@ -155,6 +155,10 @@ class Verdict:
     """Succeeded or Failed."""
     reason: str = ""
     message: str = ""
+    grace: int | None = None
+    """How long its containers have to end, in seconds, where that is not as the pod says."""
+    disrupted: bool = False
+    """The node ended it for its own sake: the condition DisruptionTarget says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,6 +468,8 @@ def spec_grace(pod: core_v1.Pod) -> int:
 def end_grace(wish: Wish) -> int:
     """How long this pod's containers have to end, in seconds."""
     asked = wish.pod.metadata.deletion_grace_period_seconds
+    if wish.verdict is not None and wish.verdict.grace is not None:
+        asked = wish.verdict.grace if asked is None else min(asked, wish.verdict.grace)
     if asked is not None:
         return max(asked, LEAST_GRACE_SECONDS)
     return spec_grace(wish.pod)

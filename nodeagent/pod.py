@@ -128,6 +128,16 @@ class PodWorker:
         return self._verdict is None or bool(self.observed.alive)
 
     @property
+    def may_be_evicted(self) -> bool:
+        """Whether it lives, and nothing has decided its end yet."""
+        return (
+            self._verdict is None
+            and not self._latest.removed
+            and self.stage in (Stage.STARTING, Stage.RUNNING)
+            and self.pod.metadata.deletion_timestamp is None
+        )
+
+    @property
     def _pod(self) -> core_v1.Pod:
         return self._latest.pod
 

@@ -20,6 +20,7 @@ from nodeagent.resources import qos_class
 from nodeagent.restart import Kind, Member, members, restarts
 from sampan.api import core_v1
 
+DISRUPTED = "DisruptionTarget"
 OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 UNKNOWN_EXIT_CODE = 137
 LOST = "The container could not be located when the pod was terminated"
@@ -68,6 +69,11 @@ def status_of(pod: core_v1.Pod, seen: Observed, plan: Plan, facts: NodeFacts, no
     }
     conditions = _conditions(pod, seen, reports, phase)
     kept = [one for one in old.conditions if one.type not in OWNED]
+    if verdict is not None and verdict.disrupted:
+        kept = [one for one in kept if one.type != DISRUPTED]
+        conditions.append(
+            core_v1.PodCondition(type=DISRUPTED, status="True", reason="TerminationByKubelet", message=verdict.message)
+        )
     if not any(one.type == "PodScheduled" for one in kept):
         kept.append(core_v1.PodCondition(type="PodScheduled", status="True"))
     generation = pod.metadata.generation

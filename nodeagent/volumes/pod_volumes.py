@@ -119,6 +119,14 @@ class PodVolumes:
             )
         return made
 
+    def on_disk(self, pod: core_v1.Pod) -> list[tuple[str, Path]]:
+        """The volumes that take room on the node's disk, by name."""
+        return [
+            (volume.name, self._place(pod, volume))
+            for volume in pod.spec.volumes
+            if is_projected(volume) or (volume.empty_dir is not None and volume.empty_dir.medium != "Memory")
+        ]
+
     def hosts_mount(self, pod: core_v1.Pod, member: Member, text: str) -> list[cri.Mount]:
         """/etc/hosts, unless the container mounts its own."""
         if any(mount.mount_path.rstrip("/") == "/etc/hosts" for mount in member.spec.volume_mounts):

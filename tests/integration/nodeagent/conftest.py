@@ -122,6 +122,7 @@ class Node:
             },
             "cluster_dns": ["10.96.0.10"],
             "lease_seconds": 8,
+            "eviction_seconds": 0.5,
             "network": {"device": "uplink"},
             "register_with_labels": {"disk": "fast"},
         }
