@@ -355,7 +355,7 @@ async def _call(request: Request, found: Subresource | None) -> web.StreamRespon
         attempt = Attempt(operation, kind, found.name, asked.namespace, asked.name, body, None, context)
         await writes.admit(request.core, attempt, "mutate")
         await writes.admit(request.core, attempt, "validate")
-    action = found.handler if found else kind.create
+    action = found.handler if found else kind.create or kind.look
     assert action is not None
     answer = await action(call)
     if isinstance(answer, Answer):
@@ -368,6 +368,8 @@ async def _get(request: Request) -> web.StreamResponse:
     if found is not None:
         return await _call(request, found)
     kind, asked, core = request.kind, request.asked, request.core
+    if kind.look is not None:
+        return await _call(request, None)
     if not kind.stored or "get" not in kind.verbs:
         raise not_allowed("GET")
     await lists.not_older(core.cache, asked.query.get("resourceVersion", ""))
@@ -379,6 +381,8 @@ async def _get(request: Request) -> web.StreamResponse:
 
 async def _list(request: Request) -> web.StreamResponse:
     kind, asked, core = request.kind, request.asked, request.core
+    if kind.look is not None:
+        return await _call(request, None)
     if not kind.stored or "list" not in kind.verbs:
         raise not_allowed("GET")
     query = asked.query

@@ -316,6 +316,8 @@ class Kind(Generic[M]):
     verbs: tuple[str, ...] = STORED_VERBS
     create: Callable[[Call], Awaitable[Answer]] | None = None
     """For kinds that are asked, not stored (TokenReview, SubjectAccessReview, Binding): what a POST does."""
+    look: Callable[[Call], Awaitable[Answer]] | None = None
+    """For kinds that are measured, not stored (NodeMetrics): what a GET of one, or of all, does."""
     stored_as: Resource[Any] | None = None
     """The resource whose keys hold the objects, when it is another (events.k8s.io/v1 over v1)."""
     from_stored: Callable[[Json], Json] | None = None
@@ -335,7 +337,7 @@ class Kind(Generic[M]):
     @property
     def stored(self) -> bool:
         """Whether its objects live in etcd."""
-        return self.create is None
+        return self.create is None and self.look is None
 
 
 @dataclass

@@ -27,6 +27,7 @@ from apiserver.http.request import Asked
 from apiserver.http.response import respond
 from apiserver.kind import User
 from apiserver.kinds import ALL as KINDS
+from apiserver.nodes.measure import Measures
 from apiserver.nodes.proxy import NodeProxy, kubelet_tls
 from apiserver.nodes.through import Through
 from apiserver.openapi.documents import Documents
@@ -91,6 +92,8 @@ class Site:
         for kind in access_reviews.kinds(self.authorize):
             self.registry.add(kind)
         self.registry.extend(known.PODS, *self.nodes.subresources())
+        for kind in Measures(self.nodes, self.core.clock).kinds():
+            self.registry.add(kind)
         for resource, subresource in self.through.subresources().items():
             self.registry.extend(resource, subresource)
         if self.tokens is None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 import aiohttp
+import orjson
 from aiohttp import web
 
 from apiserver.config import Files
@@ -114,6 +115,24 @@ class NodeProxy:
         if self._session is not None:
             await self._session.close()
 
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+            self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        return self._session
+
+    async def ask(self, node: Json, path: str) -> Any:
+        """What a node's agent answers at a path, as a value. Raises ApiError 503."""
+        host, port = address_of(node)
+        name = f"[{host}]" if ":" in host else host
+        url = f"{'https' if self._tls() else 'http'}://{name}:{port}{path}"
+        try:
+            async with self._client().get(url, ssl=self._tls() or False) as answer:
+                answer.raise_for_status()
+                return orjson.loads(await answer.read())
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ApiError(503, Reason.SERVICE_UNAVAILABLE, f"node {_name(node)} does not answer: {error}") from error
+
     def subresources(self) -> tuple[Subresource, ...]:
         """What it adds to pods."""
         both = ("create", "get")
@@ -173,14 +192,11 @@ class NodeProxy:
             raise ApiError(500, Reason.INTERNAL_ERROR, f'Get "{url}": {error}') from error
 
     async def _stream(self, request: web.BaseRequest, url: str) -> web.StreamResponse:
-        if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-            self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
         connection: Any = request.protocol
         connection.cancel_on_loss()
         import yarl
 
-        async with self._session.get(yarl.URL(url, encoded=True), ssl=self._tls() or False) as answer:
+        async with self._client().get(yarl.URL(url, encoded=True), ssl=self._tls() or False) as answer:
             if answer.status != 200:
                 text = (await answer.content.read(65536)).decode(errors="replace").strip()
                 connection.cancel_on_loss(False)

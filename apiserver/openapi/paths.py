@@ -69,6 +69,8 @@ def paths_of(kind: AnyKind, component: str, served_list: str) -> Iterator[tuple[
     )
     place = [NAMESPACE] if resource.namespaced else []
     verbs = set(kind.verbs)
+    if kind.look is not None:
+        return  # aggregated APIs publish their own document, and so far nobody has asked for this one
     if not kind.stored:
         yield (
             collection,

@@ -57,6 +57,7 @@ COMMANDS = {
     "set": "change one part of an object, such as an image",
     "taint": "change the taints of nodes",
     "token": "make, list and revoke the tokens with which machines join",
+    "top": "show how much CPU and memory nodes and pods use",
     "trace": "show a pod's start step by step, and what each step took",
     "uncordon": "let new pods come to a node again",
     "version": "print the client's and the server's version",
@@ -79,7 +80,6 @@ COMPLETE = "__complete"
 
 REFUSED = {
     "autoscale": "there is no HorizontalPodAutoscaler yet; use kctl scale",
-    "top": "there is no metrics API yet; kctl describe node shows what pods ask for",
     "proxy": "not supported; use kctl port-forward, or the API server's address with the kubeconfig's credentials",
     "debug": "ephemeral containers can't be added yet; use kctl exec",
     "kustomize": "not supported; build the manifests with kustomize and apply them with -f",

@@ -101,7 +101,7 @@ def _arguments(name: str, verb: str, words: list[str], current: str, rest: list[
             return _names(session, words[0].split(",")[0])
         if words:
             return []
-        kinds = [one.plural for one in session.discovery.everything_known()]
+        kinds = list(dict.fromkeys(one.plural for one in session.discovery.everything_known()))
         return [one for one in kinds if name != "rollout" or one in ROLLOUTS]
     if name in PODS:
         session = _session(rest, flags)

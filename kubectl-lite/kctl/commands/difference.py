@@ -96,7 +96,7 @@ def _write_past(session: Session, values: Values, then: str, now: str) -> None:
         wanted = [(one.resource, one.name) for one in references.references(session, values.words)]
     else:
         kinds = session.discovery.everything()
-        wanted = [(one, "") for one in kinds if "list" in one.verbs and one.kind not in RESTLESS]
+        wanted = [(one, "") for one in kinds if "watch" in one.verbs and one.kind not in RESTLESS]
         if not values.all_namespaces:
             wanted = [one for one in wanted if one[0].namespaced]
     present = str(session.get("/api/v1/namespaces", {"limit": "1"})["metadata"]["resourceVersion"])

@@ -97,7 +97,7 @@ class _Gathering:
         uid = part(value, "metadata", "uid")
         found: list[Value] = []
         for one in self.session.discovery.everything():
-            if not one.namespaced or "list" not in one.verbs or one.plural in IGNORED:
+            if not one.namespaced or not {"list", "delete"} <= set(one.verbs) or one.plural in IGNORED:
                 continue
             objects = self.every(one.api_version, one.kind, namespace)
             if kind_of(value) != "Namespace":

@@ -127,8 +127,7 @@ def test_unsupported_flags_are_refused_by_name(programs: Programs, tmp_path: Pat
     done = programs.kctl("apply", "-f", str(tmp_path), "-k=.")
     assert done.code == 1
     assert "not supported yet" in done.err
-    for command in ("top", "autoscale"):
-        assert "error: " in programs.kctl(command).err
+    assert "error: " in programs.kctl("autoscale").err
 
 
 def test_contexts_are_kept_in_the_kubeconfig(programs: Programs, tmp_path: Path) -> None:
