@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from sampan.errors import ApiError, ClusterError
 Say = Callable[[str], None]
 
 MOST_CLOCK_SECONDS = 60.0
+SET_CLOCK = "set it, for instance by: timedatectl set-ntp true"
 APPROVAL_SECONDS = 300.0
 FACTS = "/api/v1/namespaces/kube-system/configmaps/sampan-config"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -88,17 +89,23 @@ def _same(known: Identity, request: JoinRequest) -> None:
         )
 
 
-def _check_clock(connection: Connection, clock: Clock) -> None:
-    """Certificates and tokens begin and end by the calendar. Raises ClusterError."""
-    theirs, ours = connection.time(), clock.now().astimezone(UTC)
+def clock_trouble(ours: datetime, theirs: datetime) -> str:
+    """What is wrong with this machine's clock beside the server's, "" for nothing. Pure.
+
+    Certificates and tokens begin and end by the calendar.
+    """
     off = (ours - theirs).total_seconds()
-    if abs(off) > MOST_CLOCK_SECONDS:
-        raise ClusterError(
-            where="this machine's clock",
-            what=f"is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} the server's "
-            f"({ours:%Y-%m-%d %H:%M:%S} here, {theirs:%Y-%m-%d %H:%M:%S} there, UTC), so certificates can't be judged",
-            remedy="set it, for instance by: timedatectl set-ntp true",
-        )
+    if abs(off) <= MOST_CLOCK_SECONDS:
+        return ""
+    return (
+        f"is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} the server's "
+        f"({ours:%Y-%m-%d %H:%M:%S} here, {theirs:%Y-%m-%d %H:%M:%S} there, UTC), so certificates can't be judged"
+    )
+
+
+def _check_clock(connection: Connection, clock: Clock) -> None:
+    if what := clock_trouble(clock.now().astimezone(UTC), connection.time()):
+        raise ClusterError(where="this machine's clock", what=what, remedy=SET_CLOCK)
 
 
 def _facts(connection: Connection) -> dict[str, Any]:

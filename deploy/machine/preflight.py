@@ -2,7 +2,7 @@
 
 What the kernel can do is tried, in a child process whose namespaces go with it, rather than guessed from versions.
 Judgements are pure functions over what was read (judge_*); nothing on the machine is changed.
-Elsewhere: the attempts (attempts.py), the clock, which needs the server (join.py).
+Elsewhere: the attempts (attempts.py).
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ import shutil
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from deploy import cgroups
-from deploy.machine import attempts
+from deploy.machine import attempts, trust
+from deploy.machine.connection import Connection
+from deploy.machine.join import SET_CLOCK, clock_trouble
 from deploy.machine.places import MachinePlaces
 from deploy.machine.request import NODE_NAME
+from sampan.errors import ClusterError
 
 MEBI = 1 << 20
 LEAST_MEMORY, GOOD_MEMORY = 256 * MEBI, 512 * MEBI
@@ -209,6 +213,16 @@ def _writable_sysctls() -> Check:
     return failed("sysctl", "/proc/sys is read-only", "run it outside of a container")
 
 
+def _clock(server: str, ca_hash: str) -> Check:
+    address = trust.address_of(server)
+    try:
+        theirs = Connection(address, trust.pinned_ca(address, trust.checked_hash(ca_hash))).time()
+    except ClusterError as error:
+        return failed("server", f"{error.where}: {error.what}", error.remedy)
+    trouble = clock_trouble(datetime.now(UTC), theirs)
+    return failed("clock", trouble, SET_CLOCK) if trouble else good("clock", f"agrees with {address.url}'s")
+
+
 def _remains(places: MachinePlaces) -> Check:
     found = [str(one) for one in (places.node_state,) if one.exists()]
     if cgroups.exists(places.cgroup):
@@ -255,8 +269,12 @@ def table(found: Sequence[Check]) -> str:
 def main(argv: Sequence[str]) -> int:
     """`sampan preflight`: 0 when the machine is fit."""
     parser = argparse.ArgumentParser(prog="sampan preflight", description="Check whether this machine can be a node.")
+    parser.add_argument("server", nargs="?", metavar="https://HOST:PORT", help="compare the clock with this server's")
+    parser.add_argument("--ca-hash", default="", help="the fingerprint of the server's CA: sha256:HEX")
     parser.add_argument("--ignore", default="", metavar="NAMES", help="failed checks to pass over; all for every one")
     options = parser.parse_args(argv)
     found = checks(MachinePlaces.here())
+    if options.server:
+        found.append(_clock(options.server, options.ca_hash))
     print(table(found))
     return 0 if passed(found, options.ignore.split(",")) else 1

@@ -35,6 +35,9 @@ def container_of(joinable: Joinable, name: str) -> tuple[str, int]:
 def test_a_machine_joins_runs_pods_and_leaves_without_a_trace(joinable: Joinable, machine: Machine) -> None:
     cluster = joinable.cluster
     before = machine.traces()
+    checked = machine.sampan("preflight", joinable.server, "--ca-hash", joinable.ca_hash)
+    assert checked.splitlines()[-1].split(maxsplit=2) == ["clock", "ok", f"agrees with {joinable.server}'s"]
+    assert "failed" not in checked
     said = machine.sampan(*joinable.join())
     assert "this machine has the identity of node m1" in said
     assert "start the node by: sampan node" in said
