@@ -49,6 +49,9 @@ test: setup .tools/.test-packages .tools/helm/helm lint ## lint, then all tests
 test-ha: setup ## three servers over an etcd cluster of three, one of which dies (about 2 minutes)
 	@SAMPAN_TEST_HA=1 $(VENV)/bin/python -m pytest -s tests/ha
 
+test-vm: setup .tools/.test-packages ## virtual machines: boot, join, access, snapshots (minutes; the node image is kept in .tools)
+	@SAMPAN_TEST_VM=1 SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest tests/vm
+
 unit: setup ## the fast tests alone
 	@$(VENV)/bin/python -m pytest tests/unit
 
