@@ -8,6 +8,7 @@ Source: "TLS bootstrapping"; "Certificates and Certificate Signing Requests", Ku
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -140,10 +141,10 @@ def joining(
         )
     for other in others:
         given = condition(other, APPROVED)
-        if other.metadata.uid == request.metadata.uid or given is None or not _competes(other, wanted):
+        if given is None or other.spec.request == request.spec.request:
             continue
         left = RESERVED - (now - (given.last_update_time or now))
-        if left > timedelta():
+        if left > timedelta() and _competes(other, wanted):
             return deny(
                 "NodeNameTaken",
                 f"another machine was given the name {name} and has not come up yet; choose another --node-name, or "
@@ -165,6 +166,14 @@ def _competes(other: CertificateSigningRequest, wanted: Asked) -> bool:
     return theirs.node == wanted.node and theirs.public_key != wanted.public_key
 
 
+def canonical(address: str) -> str:
+    """An address as certificates show it; what is none stays as it is."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address
+
+
 def serving(wanted: Asked, own: str, node: Node | None) -> Verdict | None:
     """A node asks for the certificate that its kubelet API shows. None until the Node has addresses."""
     if not own:
@@ -178,7 +187,7 @@ def serving(wanted: Asked, own: str, node: Node | None) -> Verdict | None:
     if node is None or not node.status.addresses:
         return None
     known = {one.address for one in node.status.addresses if one.type in NAMES} | {own}
-    addresses = {one.address for one in node.status.addresses if one.type not in NAMES}
+    addresses = {canonical(one.address) for one in node.status.addresses if one.type not in NAMES}
     strange = sorted({*wanted.dns_names} - known) + sorted({*wanted.addresses} - addresses)
     if strange:
         return deny(

@@ -121,6 +121,8 @@ def test_what_a_node_and_a_machine_need_is_approved() -> None:
     serving = request("a", by="a", signer=SERVING_SIGNER, hosts=("a", "10.0.0.1"))
     assert decide(serving, [node("a")], [], NOW) is None, "it waits for addresses"
     assert sure(decide(serving, [node("a", "10.0.0.1")], [], NOW)).approved
+    six = request("a", by="a", signer=SERVING_SIGNER, hosts=("fd00::1",))
+    assert sure(decide(six, [node("a", "FD00:0::1")], [], NOW)).approved
 
 
 def test_a_name_is_promised_to_one_key_for_a_while() -> None:
