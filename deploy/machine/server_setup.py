@@ -220,6 +220,8 @@ def _plane(places: ServerPlaces, settings: Settings) -> control_plane.ControlPla
         ca = places.pki / "ca.crt"
         certificate, key = pki.paths(places.pki, "etcd-client")
     endpoints = settings.etcd or (f"https://127.0.0.1:{control_plane.ETCD_PORT}",)
+    # The member on this machine first: it lives and dies with the server, and the others' load is spread.
+    endpoints = tuple(sorted(endpoints, key=lambda url: f"//{settings.advertise_address}:" not in url))
     return control_plane.ControlPlane(
         identity=f"{socket.gethostname()}_{settings.advertise_address}",
         pki=places.pki,

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 LINE_LIMIT = 65536
 HEADER_LIMIT = 200
+NOTICES = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 15_000),
+)
+"""A machine without power is noticed in 15 to 20 s, where there is another to go on to."""
 PATIENCE = 2.0
 """Seconds for a connection to a server that is not the last one known."""
 
@@ -182,6 +190,9 @@ class Connection:
         raw = socket.create_connection(address, patience)
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if len(self._servers) > 1:
+                for level, option, value in NOTICES:
+                    raw.setsockopt(level, option, value)
             context, name = self._context, ascii_or_text(self._server_name)
             made = context.wrap_socket(raw, server_hostname=name) if context else raw
         except BaseException:

@@ -100,12 +100,25 @@ class Session:
     def watch(
         self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON
     ) -> Iterator[tuple[str, Any]]:
-        """The events of a watch as (type, object), until the server ends it. An ERROR event raises ApiError."""
-        for line in self.stream(path, {**(query or {}), "watch": "true"}, accept=accept).lines():
-            event = decoded(line)
-            if event["type"] == "ERROR":
-                raise ApiError.from_status(event["object"])
-            yield event["type"], event["object"]
+        """The events of a watch as (type, object), until the server ends it. An ERROR event raises ApiError.
+
+        When the server goes away and others are known, the watch goes on at the next one, where it was.
+        """
+        asked = {**(query or {}), "watch": "true"}
+        while True:
+            stream = self.stream(path, asked, accept=accept)
+            try:
+                for line in stream.lines():
+                    event = decoded(line)
+                    if event["type"] == "ERROR":
+                        raise ApiError.from_status(event["object"])
+                    if version := _version(event["object"]):
+                        asked["resourceVersion"] = version
+                    yield event["type"], event["object"]
+                return
+            except (ConnectionFailed, OSError):
+                if len(self._servers) < 2 or "resourceVersion" not in asked:
+                    raise
 
     def read(self, resource: ApiResource, name: str, namespace: str) -> Any:
         """One object."""
@@ -121,6 +134,15 @@ class Session:
             if name == "warning" and value not in self._warned:
                 self._warned.add(value)
                 print(f"Warning: {_unquoted(value)}", file=sys.stderr)
+
+
+def _version(value: Any) -> str:
+    """The resourceVersion of a watch event's object, or of the row of a table."""
+    rows = value.get("rows") or ()
+    version = (value.get("metadata") or {}).get("resourceVersion")
+    if not version and rows:
+        version = ((rows[-1].get("object") or {}).get("metadata") or {}).get("resourceVersion")
+    return version or ""
 
 
 def _unquoted(warning: str) -> str:

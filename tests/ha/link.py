@@ -53,6 +53,11 @@ class Link:
         """A command line that runs on this link, beside the machines."""
         return ["nsenter", f"--target={self._holder.pid}", "--net", *words]
 
+    def plug(self, machine: str, plugged: bool) -> None:
+        """Pull a machine's cable, or put it back."""
+        code = f"from deploy import links; links.set_plugged({machine!r}, {plugged})"
+        subprocess.run(self.command(sys.executable, "-c", code), check=True)
+
     def client(self, kubeconfig: Path) -> Client:
         """An administrator's command lines, run beside the machines."""
         return Client(self, kubeconfig)

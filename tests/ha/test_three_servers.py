@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,6 +101,12 @@ def ready_nodes(client: Client) -> set[str]:
     }
 
 
+def addresses(client: Client) -> set[str]:
+    """The servers that the `kubernetes` Service leads to."""
+    found = yaml.safe_load(client.kctl("get", "endpoints", "kubernetes", "-o", "yaml"))
+    return {address["ip"] for subset in found["subsets"] for address in subset["addresses"]}
+
+
 @pytest.mark.parametrize("role", ["leads the controllers", "leads nothing"])
 def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Cluster, role: str) -> None:
     client = cluster.client
@@ -132,11 +139,52 @@ def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Clu
     client.eventually(lambda: len(started(client)) == 3)
     living = {SERVERS[name] for name in SERVERS if name != victim}
 
-    def endpoints() -> set[str]:
-        found = yaml.safe_load(client.kctl("get", "endpoints", "kubernetes", "-o", "yaml"))
-        return {address["ip"] for subset in found["subsets"] for address in subset["addresses"]}
-
-    client.eventually(lambda: endpoints() == living, patience=LEASE_SECONDS + 10)
+    client.eventually(lambda: addresses(client) == living, patience=LEASE_SECONDS + 10)
     assert ready_nodes(client) == set(NODES)
     after = started(client)
     assert {name: after[name] for name in before} == before, "running pods notice nothing"
+
+
+def test_a_server_that_was_cut_off_comes_back_and_never_acted_beside_the_others(cluster: Cluster) -> None:
+    client = cluster.client
+    client.apply("default", WEB)
+    client.kctl("rollout", "status", "deployment/web", "--timeout=60s")
+    before = started(client)
+    watching = subprocess.Popen(
+        cluster.link.command("kctl", "get", "pods", "-l", "app=web", "-w", "--no-headers"),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=client.environment,
+    )
+    leading = holders(client)["sampan-controllers"]
+    victim = next(name for name, address in SERVERS.items() if leading.endswith(f"_{address}"))
+    cluster.link.plug(victim, False)
+    try:
+        client.eventually(
+            lambda: holders(client)["sampan-controllers"] not in ("", leading), patience=LEASE_SECONDS + 25
+        )
+        client.kctl("scale", "deployment/web", "--replicas=4")
+        client.eventually(lambda: len(started(client)) == 4)
+    finally:
+        cluster.link.plug(victim, True)
+
+    client.eventually(lambda: addresses(client) == set(SERVERS.values()))
+    direct = cluster.link.client(Path(client.environment["KUBECONFIG"]))
+    direct.eventually(
+        lambda: (
+            len(
+                yaml.safe_load(
+                    direct.kctl(
+                        "get", "pods", "-l", "app=web", "-o", "yaml", "--server", f"https://{SERVERS[victim]}:6443"
+                    )
+                )["items"]
+            )
+            == 4
+        )
+    )
+    assert len(started(client)) == 4, "nobody undid it"
+    assert {name: started(client)[name] for name in before} == before
+    watching.terminate()
+    assert watching.stdout is not None
+    seen = {line.split()[0] for line in watching.stdout}
+    assert set(started(client)) <= seen, "kctl's watch went on at another server"
