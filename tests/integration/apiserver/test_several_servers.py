@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.servers import Servers
 
@@ -51,3 +55,39 @@ def test_the_last_server_stays_in_the_endpoints_when_it_stops(own_servers: Serve
     own_servers.server.stop()
     own_servers.start_server(port).wait(own_servers.tls())
     assert ports(own_servers) == {port}
+
+
+def test_kctl_and_its_watch_go_on_at_another_server(own_servers: Servers, tmp_path: Path) -> None:
+    first, second = own_servers.server, own_servers.start_server()
+    second.wait(own_servers.tls())
+    config = json.loads(own_servers.kubeconfig.read_text())
+    urls = [f"https://127.0.0.1:{one.port}" for one in (first, second)]
+    config["clusters"][0]["cluster"] |= {
+        "server": urls[0],
+        "extensions": [{"name": "sampan.dev/servers", "extension": {"servers": urls}}],
+    }
+    kubeconfig = tmp_path / "both.kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    environment = os.environ | {"KUBECONFIG": str(kubeconfig), "HOME": str(tmp_path)}
+    kctl = [sys.executable, "-m", "kctl"]
+
+    def run(*words: str) -> str:
+        done = subprocess.run([*kctl, *words], capture_output=True, text=True, env=environment, timeout=60, check=True)
+        return done.stdout
+
+    run("create", "configmap", "before")
+    watching = subprocess.Popen(
+        [*kctl, "get", "configmaps", "-w", "-o", "name"], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == "configmap/before\n"
+        first.kill()
+        run("create", "configmap", "after")
+        assert watching.stdout.readline() == "configmap/after\n"
+    finally:
+        watching.kill()
+        watching.wait()
+    began = time.monotonic()
+    assert "after" in run("get", "configmaps")
+    assert time.monotonic() - began < 2
