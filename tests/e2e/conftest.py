@@ -18,7 +18,7 @@ apiVersion: sampan.dev/v1alpha1
 kind: Cluster
 metadata: {name: e2e}
 spec:
-  podPidsLimit: 400
+  podPidsLimit: 200
   nodes: [{name: n1}, {name: n2}, {name: n3}]
 """
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import importlib
 import os
 import stat
 from collections.abc import Callable
@@ -66,9 +65,9 @@ class DirectoryFiles:
 def files_of(place: str) -> ParentFiles:
     """What `parent_store` of the runtime's configuration means: a directory, or `port:NAME` of a VM."""
     if place.startswith(PORT):
-        port = importlib.import_module("nodeagent.runtime.images.parent_port")
-        made: ParentFiles = port.PortFiles(place.removeprefix(PORT))
-        return made
+        from nodeagent.runtime.images.parent_port import PortFiles
+
+        return PortFiles(place.removeprefix(PORT))
     return DirectoryFiles(Path(place))
 
 
@@ -85,10 +84,10 @@ class Parent:
         """What it has now; an empty one if it is empty. Raises ImageError if it can't be read."""
         try:
             content = self._files.read("index.json")
-        except FileNotFoundError:
-            content = b""
         except OSError as error:
-            raise ImageError(self.where, f"cannot be read: {error}") from error
+            if error.errno != errno.ENOENT:
+                raise ImageError(self.where, f"cannot be read: {error}") from error
+            content = b""
         if content != self._read[0]:
             self._read = (content, Index.from_bytes(content, f"{self.where}: index.json") if content else Index())
         return self._read[1]
