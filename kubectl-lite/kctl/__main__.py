@@ -34,6 +34,7 @@ COMMANDS = {
     "cordon": "let no new pods come to a node",
     "cp": "copy files to and from containers",
     "create": "create an object from a file or from flags",
+    "debug": "look into a pod with a container of one's own, a copy of it, or a node",
     "delete": "delete objects",
     "describe": "show all about an object, its events too",
     "diff": "show what apply would change",
@@ -50,6 +51,7 @@ COMMANDS = {
     "patch": "change fields of an object",
     "plugin": "list the plugins on PATH: programs named kctl-NAME",
     "port-forward": "forward local ports to a pod",
+    "proxy": "serve the API on a local port, with the kubeconfig's credentials",
     "replace": "put objects of files in place of those that are there",
     "rollout": "status, history, undo, restart, pause and resume of a rollout",
     "run": "run an image in a pod",
@@ -80,8 +82,6 @@ COMPLETE = "__complete"
 
 REFUSED = {
     "autoscale": "there is no HorizontalPodAutoscaler yet; use kctl scale",
-    "proxy": "not supported; use kctl port-forward, or the API server's address with the kubeconfig's credentials",
-    "debug": "ephemeral containers can't be added yet; use kctl exec",
     "kustomize": "not supported; build the manifests with kustomize and apply them with -f",
     "kuberc": "not supported",
 }

@@ -41,7 +41,8 @@ def run(values: Values) -> int:
 def attach(session: Session, pod: dict[str, Any], name: str, *, stdin: bool, tty: bool, quiet: bool = False) -> int:
     """Join the container's streams to ours; the exit code of the stream, not of the container."""
     container = container_of(pod, name, quiet=quiet)
-    own = next(one for one in pod["spec"]["containers"] if one["name"] == container)
+    groups = (pod["spec"].get(key) or () for key in ("containers", "initContainers", "ephemeralContainers"))
+    own = next(one for group in groups for one in group if one["name"] == container)
     if tty and not own.get("tty"):
         print(f"error: Unable to use a TTY - container {container} did not allocate one", file=sys.stderr)
         tty = False

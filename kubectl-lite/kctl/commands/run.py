@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from kctl import flags
@@ -156,10 +157,13 @@ def _running(session: Session, pod: dict[str, Any], seconds: float) -> dict[str,
     def begun(one: dict[str, Any]) -> bool:
         return one.get("status", {}).get("phase") in ("Running", "Succeeded", "Failed")
 
-    return _until(session, pod, begun, seconds)
+    return until(session, pod, begun, seconds)
 
 
-def _until(session: Session, pod: dict[str, Any], holds: Any, seconds: float) -> dict[str, Any]:
+def until(
+    session: Session, pod: dict[str, Any], holds: Callable[[dict[str, Any]], bool], seconds: float
+) -> dict[str, Any]:
+    """Wait until something holds of a pod. Raises UsageError when it takes too long, or the pod is deleted."""
     pods = session.discovery.named("pods")
     metadata = pod["metadata"]
     deadline = time.monotonic() + seconds
@@ -186,7 +190,7 @@ def _exit_code(session: Session, pod: dict[str, Any]) -> int:
     def ended(one: dict[str, Any]) -> bool:
         return one.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
-    last = _until(session, pod, ended, 60)
+    last = until(session, pod, ended, 60)
     for one in last["status"].get("containerStatuses") or ():
         return int((one.get("state", {}).get("terminated") or {}).get("exitCode", 0))
     return 0

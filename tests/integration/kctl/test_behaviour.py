@@ -160,7 +160,7 @@ def at_home(programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.chdir(tmp_path)
 
 
-ENDLESS_OR_HARMFUL = {"image", "cluster", "attach", "exec", "logs", "port-forward", "wait", "delete", "edit"}
+ENDLESS_OR_HARMFUL = {"proxy", "image", "cluster", "attach", "exec", "logs", "port-forward", "wait", "delete", "edit"}
 WRITERS = ("apply", "create", "replace")
 HARMLESS = sorted(set(COMMANDS) - ENDLESS_OR_HARMFUL)
 WORDS = st.one_of(
