@@ -124,9 +124,12 @@ class Qmp:
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"no answer within {self._patience:.0f} s; the machine may be frozen")
+                raise TimeoutError("QEMU does not answer in time; it is frozen, or waits for a disk")
             self._connection.settimeout(left)
-            piece = self._connection.recv(65536)
+            try:
+                piece = self._connection.recv(65536)
+            except TimeoutError:
+                continue
             if not piece:
                 raise ConnectionResetError(0, "QEMU has ended")
             self._buffer += piece
