@@ -4,13 +4,14 @@ SHELL := /bin/bash
 PYTHON ?= /usr/bin/python3
 VENV := .venv
 UV := .tools/bin/uv
+VM_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs
 NEEDED_PACKAGES := python3-venv ca-certificates etcd-server nftables libnftables1 busybox-static
 TEST_PACKAGES := containerd docker-registry skopeo crun runc
 BENCHES := api_load pod_start container_start scheduling network kctl_startup cluster_cost
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ha test-vm unit test-robustness lint bench clean
+.PHONY: help setup demo demo-vm test test-vm test-ha unit test-robustness lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,6 +25,10 @@ setup: $(VENV)/.ready ## install Debian packages and the virtual environment (a 
 
 .tools/.test-packages: .tools/.packages
 	@deploy/packages.sh $(TEST_PACKAGES)
+	@touch $@
+
+.tools/.vm-packages: .tools/.packages
+	@deploy/packages.sh $(VM_PACKAGES)
 	@touch $@
 
 .tools/helm/helm: tests/helm.sh
@@ -43,13 +48,16 @@ $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
 demo: setup ## a three-node cluster does the main job, as a story with timings
 	@$(VENV)/bin/python -m deploy.demo
 
+demo-vm: setup .tools/.vm-packages ## the same story with two virtual machines among the nodes
+	@$(VENV)/bin/python -m deploy.demo vm
+
 test: setup .tools/.test-packages .tools/helm/helm lint ## lint, then all tests
 	@$(VENV)/bin/python -m pytest
 
 test-ha: setup ## three servers over an etcd cluster of three, one of which dies (about 2 minutes)
 	@SAMPAN_TEST_HA=1 $(VENV)/bin/python -m pytest -s tests/ha
 
-test-vm: setup .tools/.test-packages ## virtual machines: boot, join, access, snapshots (minutes; the node image is kept in .tools)
+test-vm: setup .tools/.test-packages .tools/.vm-packages ## virtual machines: boot, join, access, snapshots (minutes; the node image is kept in .tools)
 	@SAMPAN_TEST_VM=1 SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest tests/vm
 
 unit: setup ## the fast tests alone

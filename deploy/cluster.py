@@ -184,6 +184,8 @@ class Component:
     pid: int
     restarts: int
     last_exit: str
+    runs: bool = True
+    """Also of what runs inside a virtual machine, whose pids mean nothing here."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,9 @@ def _with_trouble(where: Places, component: Component) -> Component:
 
 def _component(name: str, value: dict[str, Any], pids: dict[int, int]) -> Component:
     pid = int(value["pid"])
-    return Component(name, pids.get(pid, pid if not pids else 0), value["restarts"], value["lastExit"])
+    return Component(
+        name, pids.get(pid, pid if not pids else 0), value["restarts"], value["lastExit"], value["running"]
+    )
 
 
 def _host_pids(cgroup: str) -> dict[int, int]:

@@ -6,9 +6,9 @@ to start the others without depending on them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
-import json
 import os
 import sys
 import zlib
@@ -23,6 +23,7 @@ from deploy.spec import Cluster, NodeSpec
 PRELOADED = ("apiserver.main", "scheduler.main", "controllers.main", "nodeagent.main", "nodeagent.runtime.main")
 SHARED = ("PODS", "NODES", "SERVICES", "NAMESPACES", "SERVICE_ACCOUNTS", "CONFIG_MAPS", "LEASES", "EVENTS")
 API_PORT = 6443
+UNCHECKED_HASH = 1
 FIRST_INHERITED = node_config.FIRST_INHERITED
 
 
@@ -115,11 +116,20 @@ def fork_server_command(own: NodePlaces) -> tuple[str, ...]:
     locations = list(spec.submodule_search_locations or ()) if spec else []
     if not locations:
         raise FileNotFoundError("nodeagent.runtime is not installed")
-    program = str(Path(locations[0]) / "forkserver.py")
+    program = _compiled(Path(locations[0]) / "forkserver.py")
     state = own.state / "forkserver"
     state.mkdir(parents=True, exist_ok=True)
     return (sys.executable, "-I", "-S", program, "--socket", str(own.fork_socket), "--state-dir", str(state))
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n")
+def _compiled(program: Path) -> str:
+    """A program's code that was compiled for good, as in a node image, or its source.
+
+    A cached file that is to be compared with its source (PEP 552) is passed over: nobody compares what is run by name.
+    """
+    cached = Path(importlib.util.cache_from_source(str(program)))
+    with contextlib.suppress(OSError), cached.open("rb") as file:
+        magic, flags = file.read(4), int.from_bytes(file.read(4), "little")
+        if magic == importlib.util.MAGIC_NUMBER and flags == UNCHECKED_HASH:
+            return str(cached)
+    return str(program)

@@ -1,5 +1,8 @@
 """`make demo`: a three-node cluster does the main job on real input, as a story with timings.
 
+`make demo-vm` tells the same of a cluster with two virtual machines. Whatever a node is, what happens on it is done
+through `kctl cluster shell`.
+
 Each step is true or the demo ends with exit code 1. The cluster, its images and its files live in directories of
 the demo's own, and a comparison of the machine before and after shows that nothing is left.
 """
@@ -10,7 +13,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,14 +29,28 @@ NAME = "demo"
 ROOT = Path(__file__).resolve().parent.parent
 MANIFESTS = ROOT / "manifests"
 BUSYBOX = Path("/bin/busybox")
+NODES = {"namespace": "[{name: n1}, {name: n2}, {name: n3}]"}
+MACHINE = "driver: vm, cpus: 1, memory: 768Mi"
+NODES["vm"] = f"[{{name: n1}}, {{name: n2, {MACHINE}}}, {{name: n3, {MACHINE}}}]"
 CLUSTER = """\
 apiVersion: sampan.dev/v1alpha1
 kind: Cluster
 spec:
-  nodes: [{name: n1}, {name: n2}, {name: n3}]
-  timing: {nodeLeaseSeconds: 4, nodeMonitorGraceSeconds: 4}
+  nodes: {nodes}
+  timing: {{nodeLeaseSeconds: {seconds}, nodeMonitorGraceSeconds: {seconds}}}
 """
+LOST_SECONDS = {"namespace": 4, "vm": 12}
+"""How soon a node counts as lost: one that is emulated on a busy machine may be late by seconds."""
 PATIENCE = 60.0
+SLOWER = {"namespace": 1, "vm": 3}
+PROCESS_OF = """
+for place in $(find /sys/fs/cgroup -type d -name '*pod{uid}*'); do
+    for process in $(find $place -name cgroup.procs -exec cat {{}} +); do
+        grep -q 'NSpid:.*[[:space:]]1$' /proc/$process/status && echo $process && exit
+    done
+done
+"""
+"""On a node: the first process of a pod's container, by the node's own numbers (proc_pid_status(5), NSpid)."""
 
 
 class Untrue(Exception):
@@ -101,25 +117,30 @@ def restarts(pod: dict[str, Any]) -> int:
     return sum(one["restartCount"] for one in pod["status"].get("containerStatuses", ()))
 
 
-def eventually(question: Callable[[], bool], otherwise: str, patience: float = PATIENCE) -> None:
+def on_node(node: str, script: str) -> str:
+    """What a shell script prints on a node."""
+    return kctl("cluster", "shell", node, "--cluster", NAME, "--", "sh", "-c", script)
+
+
+def patient() -> float:
+    """How long to wait for what takes a moment."""
+    return PATIENCE * SLOWER[os.environ.get("SAMPAN_DEMO_DRIVER", "namespace")]
+
+
+def eventually(question: Callable[[], bool], otherwise: str) -> None:
     """Wait for something to become so. Raises Untrue."""
+    patience = patient()
     deadline = time.monotonic() + patience
     while not question():
         check(time.monotonic() < deadline, f"{otherwise} (waited {patience:.0f} s)")
         time.sleep(0.2)
 
 
-def main_process(where: Places, pod: dict[str, Any]) -> int:
-    """The machine's pid of the first process of a pod's container."""
-    top = f"{where.node(pod['spec']['nodeName']).cgroup}/kubepods"
-    uid = pod["metadata"]["uid"]
-    for hierarchy in cgroups.hierarchies():
-        for directory in (hierarchy / top.lstrip("/")).rglob(f"*pod{uid}*"):
-            for pid in sorted(cgroups.processes(str(directory.relative_to(hierarchy)))):
-                status = Path(f"/proc/{pid}/status").read_text()
-                if any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in status.splitlines()):
-                    return pid
-    raise Untrue(f"pod {pod['metadata']['name']} has no process")
+def main_process(pod: dict[str, Any]) -> int:
+    """The first process of a pod's container, by its node's numbers."""
+    found = on_node(pod["spec"]["nodeName"], PROCESS_OF.format(uid=pod["metadata"]["uid"])).split()
+    check(bool(found), f"pod {pod['metadata']['name']} has no process")
+    return int(found[0])
 
 
 def version_of(answer: str) -> str:
@@ -134,7 +155,7 @@ class Client:
         self._story = story
         self._retries = 0
         kctl("apply", "-f", str(MANIFESTS / "client.yaml"))
-        kctl("wait", "-n", "shop", "--for=condition=Ready", "pod/client", "--timeout=60s")
+        kctl("wait", "-n", "shop", "--for=condition=Ready", "pod/client", f"--timeout={patient():.0f}s")
 
     def lines(self) -> list[str]:
         """All answers, oldest first."""
@@ -179,7 +200,7 @@ def apply_application(story: Story) -> None:
     """Apply the manifest and see six pods spread over the nodes."""
     for line in kctl("apply", "-f", str(MANIFESTS / "app.yaml")).splitlines():
         story.tell(line)
-    kctl("rollout", "status", "-n", "shop", "deployment/web", "--timeout=60s")
+    kctl("rollout", "status", "-n", "shop", "deployment/web", f"--timeout={patient():.0f}s")
     spread = Counter(pod["spec"]["nodeName"] for pod in pods())
     story.tell(f"pods a node: {dict(sorted(spread.items()))}")
     check(sum(spread.values()) == 6, f"{sum(spread.values())} pods instead of 6")
@@ -189,10 +210,10 @@ def apply_application(story: Story) -> None:
 def roll(story: Story, client: Client) -> None:
     """Update to version 2 and back while the client calls."""
     kctl("set", "image", "-n", "shop", "deployment/web", "web=webapp:v2")
-    kctl("rollout", "status", "-n", "shop", "deployment/web", "--timeout=120s")
+    kctl("rollout", "status", "-n", "shop", "deployment/web", f"--timeout={2 * patient():.0f}s")
     eventually(lambda: client.versions()[-1:] == ["v2"], "version 2 does not answer")
     kctl("rollout", "undo", "-n", "shop", "deployment/web")
-    kctl("rollout", "status", "-n", "shop", "deployment/web", "--timeout=120s")
+    kctl("rollout", "status", "-n", "shop", "deployment/web", f"--timeout={2 * patient():.0f}s")
     eventually(lambda: client.versions()[-1:] == ["v1"], "version 1 does not answer again")
     order = client.versions()
     check(order[0] == "v1" and "v2" in order, f"the versions answered in the order {order}")
@@ -201,13 +222,13 @@ def roll(story: Story, client: Client) -> None:
     client.check_no_failure()
 
 
-def kill_a_process(story: Story, where: Places, client: Client) -> None:
+def kill_a_process(story: Story, client: Client) -> None:
     """SIGKILL a container's process: it is restarted."""
     victim = pods()[0]
     name = victim["metadata"]["name"]
-    pid = main_process(where, victim)
+    pid = main_process(victim)
     story.tell(f"kill -9 {pid}, the process of {name} on {victim['spec']['nodeName']}")
-    os.kill(pid, signal.SIGKILL)
+    on_node(victim["spec"]["nodeName"], f"kill -9 {pid}")
 
     def back() -> bool:
         pod = next(one for one in pods() if one["metadata"]["name"] == name)
@@ -217,30 +238,31 @@ def kill_a_process(story: Story, where: Places, client: Client) -> None:
     client.check_no_failure(retries=True)  # those that the killed process was answering
 
 
-def kill_an_agent(story: Story, where: Places, client: Client) -> None:
+def kill_an_agent(story: Story, client: Client) -> None:
     """SIGKILL a node's agent and runtime: its containers go on and are found again."""
     node = "n2"
     before = {pod["metadata"]["name"]: restarts(pod) for pod in pods()}
-    first = {pod["metadata"]["name"]: main_process(where, pod) for pod in pods() if pod["spec"]["nodeName"] == node}
+    first = {pod["metadata"]["name"]: main_process(pod) for pod in pods() if pod["spec"]["nodeName"] == node}
     for component in ("agent", "runtime"):
-        pid = next(one.pid for one in cluster.status(NAME).components if one.name == f"{node}/{component}")
-        story.tell(f"kill -9 {pid}, the {component} of {node}")
-        os.kill(pid, signal.SIGKILL)
+        story.tell(f"kill -9, the {component} of {node}")
+        on_node(
+            node,
+            f"for one in $(grep -lx sampan-{component} /proc/[0-9]*/comm); do kill -9 $(echo $one | cut -d/ -f3); done",
+        )
 
     def back() -> bool:
         components = {one.name: one for one in cluster.status(NAME).components}
-        return all(
-            components[f"{node}/{name}"].pid and components[f"{node}/{name}"].restarts for name in ("agent", "runtime")
-        )
+        pair = [components.get(f"{node}/{name}") for name in ("agent", "runtime")]
+        return all(one is not None and one.runs and one.restarts for one in pair)
 
     eventually(back, "agent and runtime were not restarted")
     scratch = "after-the-kill"
     kctl("run", scratch, "-n", "shop", "--image=webapp:v1", f"--overrides={json.dumps({'spec': {'nodeName': node}})}")
-    kctl("wait", "-n", "shop", "--for=condition=Ready", f"pod/{scratch}", "--timeout=60s")
+    kctl("wait", "-n", "shop", "--for=condition=Ready", f"pod/{scratch}", f"--timeout={patient():.0f}s")
     kctl("delete", "pod", "-n", "shop", scratch, "--grace-period=1")
     after = {pod["metadata"]["name"]: restarts(pod) for pod in pods()}
     check(after == before, f"restart counts changed from {before} to {after}")
-    again = {pod["metadata"]["name"]: main_process(where, pod) for pod in pods() if pod["spec"]["nodeName"] == node}
+    again = {pod["metadata"]["name"]: main_process(pod) for pod in pods() if pod["spec"]["nodeName"] == node}
     check(again == first, "containers of the node have other processes than before")
     story.tell(f"{len(again)} containers of {node} still run as the same processes")
     client.check_no_failure()
@@ -289,14 +311,14 @@ def machine(places: Sequence[Path]) -> dict[str, list[str]]:
     }
 
 
-def tell(scratch: Path, run: Path) -> str:
+def tell(scratch: Path, run: Path, driver: str) -> str:
     """The whole story. Raises Untrue. Returns the table."""
     before = machine((scratch, run))
     story = Story()
     where = Places.of(NAME)
     with story.step("a three-node cluster comes up"):
         description = scratch / "cluster.yaml"
-        description.write_text(CLUSTER)
+        description.write_text(CLUSTER.format(nodes=NODES[driver], seconds=LOST_SECONDS[driver]))
         for line in kctl("cluster", "start", NAME, "-f", str(description)).splitlines():
             story.tell(line)
     with story.step("two versions of a web application become images"):
@@ -307,9 +329,9 @@ def tell(scratch: Path, run: Path) -> str:
     with story.step("a rolling update and its undo under constant load"):
         roll(story, client)
     with story.step("a container's process is killed"):
-        kill_a_process(story, where, client)
+        kill_a_process(story, client)
     with story.step("a node's agent and runtime are killed"):
-        kill_an_agent(story, where, client)
+        kill_an_agent(story, client)
     kctl("delete", "-f", str(MANIFESTS / "client.yaml"))
     with story.step("a node is cut off"):
         cut_a_node_off(story)
@@ -323,8 +345,8 @@ def tell(scratch: Path, run: Path) -> str:
     return story.table()
 
 
-def main() -> int:
-    """Tell the story, and clean up whatever happened."""
+def main(driver: str = "namespace") -> int:
+    """Tell the story of a cluster whose nodes are made by `driver`, and clean up whatever happened."""
     scratch = Path(tempfile.mkdtemp(prefix="sampan-demo-", dir="/var/tmp"))
     run = Path(tempfile.mkdtemp(prefix="sampan-", dir="/run"))
     os.environ.update(
@@ -332,10 +354,12 @@ def main() -> int:
         SAMPAN_RUN=str(run),
         KUBECONFIG=str(scratch / "kubeconfig"),
         HOME=str(scratch),
+        SAMPAN_DEMO_DRIVER=driver,
     )
+    os.environ.setdefault("SAMPAN_VM_STORE", str(ROOT / ".tools" / "vm-images"))
     os.environ.pop("SAMPAN_IMAGE_STORE", None)
     try:
-        table = tell(scratch, run)
+        table = tell(scratch, run, driver)
     except Untrue as error:
         print(f"\nerror: {error}", file=sys.stderr)
         if os.environ.get("SAMPAN_DEMO_KEEP"):
@@ -351,4 +375,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

@@ -23,8 +23,8 @@ from deploy.places import home
 from deploy.vm import bytecode, distributions, ext4, initramfs, packages
 from sampan.errors import ClusterError
 
-RECIPE = 1
-"""Raised whenever this file makes something else of the same packages."""
+RECIPE = (bytecode, distributions, ext4, initramfs, packages)
+"""What decides, beside this file, what becomes of the packages: a change of it makes another image."""
 Progress = Callable[[str, float], None]
 """Told what is done now, and how much of the whole is behind it: 0 to 1."""
 SITE = "usr/lib/sampan"
@@ -79,12 +79,15 @@ def store() -> Path:
 def inputs() -> list[str]:
     """All that an image depends on, one a line. Raises ClusterError."""
     return [
-        f"recipe {RECIPE}",
-        f"init {hashlib.sha256(initramfs.INIT.encode()).hexdigest()}",
+        *(f"recipe {path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in _recipe()),
         f"python {sys.version_info.major}.{sys.version_info.minor} {sysconfig.get_platform()}",
         *(f"python package {name} {one.version}" for name, one in distributions.needed().items()),
         *(f"debian package {one}" for one in packages.versions()),
     ]
+
+
+def _recipe() -> list[Path]:
+    return [Path(__file__), *(Path(str(module.__file__)) for module in RECIPE)]
 
 
 def digest_of(lines: list[str]) -> str:

@@ -26,6 +26,11 @@ MODULES = (
     "veth",
     "vxlan",
     "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_masq",
+    "nft_nat",
+    "nft_reject_ipv4",
 )
 """All that every node needs; the rest is loaded from the disk when the kernel asks for it."""
 INIT = """\

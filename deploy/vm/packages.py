@@ -13,7 +13,6 @@ IN_GUEST = (
     "base-files",
     "base-passwd",
     "busybox-static",
-    "ca-certificates",
     "dash",
     "e2fsprogs",
     "etcd-server",

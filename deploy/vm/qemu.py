@@ -15,8 +15,12 @@ from deploy.vm.acceleration import Acceleration
 
 PORTS = ("shell", "node", "images")
 """The machine's serial ports: each is `dev.sampan.NAME` inside, and the socket NAME.sock outside."""
-KERNEL_ARGUMENTS = "console=ttyS0 quiet loglevel=4 panic=1 mitigations=off random.trust_cpu=on net.ifnames=0"
-"""A kernel that panics reboots, and then QEMU ends. Mitigations guard nothing where instructions are emulated."""
+KERNEL_ARGUMENTS = (
+    "console=ttyS0 quiet loglevel=4 panic=1 mitigations=off random.trust_cpu=on net.ifnames=0 audit=0"
+    " transparent_hugepage=never"
+)
+"""A kernel that panics reboots, and then QEMU ends. Mitigations guard nothing where instructions are emulated; huge
+pages make the kernel keep a tenth of a small machine's memory free."""
 TRANSLATED_MIB = 192
 """Room for translated code: what boot, Python and a node's programs need; QEMU's default is a gigabyte."""
 

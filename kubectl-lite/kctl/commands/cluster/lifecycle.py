@@ -101,7 +101,10 @@ def _status(values: Values) -> int:
 
     now = cluster.status(values.name)
     print(f"cluster {now.name}: {now.state}, {now.nodes} nodes, {now.api}")
-    rows = [(one.name, str(one.pid or "-"), str(one.restarts), one.last_exit or "-") for one in now.components]
+    rows = [
+        (one.name, str(one.pid or ("inside" if one.runs else "-")), str(one.restarts), one.last_exit or "-")
+        for one in now.components
+    ]
     if rows:
         table(("COMPONENT", "PID", "RESTARTS", "LAST EXIT"), rows)
     return 0 if now.state == "running" else 1
