@@ -56,7 +56,9 @@ class LocalCluster:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, *, name: str = "e2e", nodes: int = 3, description: str = "") -> Iterator[LocalCluster]:
+    def started(
+        cls, *, name: str = "e2e", nodes: int = 3, description: str = "", patience: float = 180
+    ) -> Iterator[LocalCluster]:
         """Start a cluster; delete it afterwards and see that nothing is left."""
         home = Path(tempfile.mkdtemp(prefix="sampan-test-", dir="/var/tmp"))
         run = Path(tempfile.mkdtemp(prefix="sampan-", dir="/run"))
@@ -64,7 +66,7 @@ class LocalCluster:
         try:
             if description:
                 (home / "cluster.yaml").write_text(description)
-                cluster.kctl("cluster", "start", name, "-f", str(home / "cluster.yaml"), timeout=180)
+                cluster.kctl("cluster", "start", name, "-f", str(home / "cluster.yaml"), timeout=patience)
             else:
                 cluster.kctl("cluster", "start", name, "--nodes", str(nodes), timeout=180)
             yield cluster

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 
@@ -10,31 +9,16 @@ import pytest
 
 from clusters import LocalCluster
 from resource_rules import *  # noqa: F403  one text for every kind of node
-from resource_rules import PIDS_LIMIT, Place
+from resource_rules import Place
+from vm_cluster import Machines
 
-PATIENCE = 420.0
-DESCRIPTION = f"""
-apiVersion: sampan.dev/v1alpha1
-kind: Cluster
-metadata: {{name: limits}}
-spec:
-  podPidsLimit: {PIDS_LIMIT}
-  nodes: [{{name: n1}}]
-"""
+pytestmark = [pytest.mark.vm, pytest.mark.root]
 
 
 @pytest.fixture(scope="module")
-def machine() -> Iterator[LocalCluster]:
-    """A cluster with the virtual machine v1; $SAMPAN_TEST_CLUSTER names one that runs already."""
-    if running := os.environ.get("SAMPAN_TEST_CLUSTER"):
-        yield LocalCluster.running(running)
-        return
-    with LocalCluster.started(name="limits", description=DESCRIPTION) as started:
-        size = ("--cpus", "1", "--memory", "768Mi")
-        words = ("cluster", "node", "add", "v1", "--driver", "vm", *size, "--cluster", "limits")
-        started.kctl(*words, timeout=PATIENCE)
-        started.build_busybox()
-        yield started
+def machine(cluster: Machines) -> LocalCluster:
+    """The cluster that all tests here share."""
+    return cluster
 
 
 @pytest.fixture(scope="module")
