@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nodeagent.runtime.cgroups import files
 from nodeagent.runtime.cgroups.choose import mounted
 from nodeagent.runtime.cgroups.devices import assemble
-from nodeagent.runtime.cgroups.resources import CgroupError, DeviceRule
+from nodeagent.runtime.cgroups.resources import CgroupError, DeviceRule, Pressure, Stall
 from nodeagent.runtime.cgroups.v2 import weight_of
 
 HYBRID = """\
@@ -35,7 +35,7 @@ def test_a_path_that_is_not_below_its_mount_is_refused(path: str) -> None:
         files.below("/sys/fs/cgroup", path)
 
 
-def test_shares_become_weights_as_kep_2254_says() -> None:
+def test_shares_become_weights_on_the_curve_of_kep_2254() -> None:
     assert [weight_of(shares) for shares in (0, 2, 1024, 262144, 10**9)] == [1, 1, 100, 10000, 10000]
     assert [weight_of(shares) for shares in (102, 256, 512, 4096)] == [17, 35, 59, 303]
 
@@ -91,3 +91,14 @@ def allowed(rules: list[DeviceRule], kind: int, wanted: int, major: int, minor: 
 @given(st.lists(device_rules, max_size=6), st.integers(1, 2), st.integers(1, 7), st.integers(0, 3), st.integers(0, 3))
 def test_the_device_program_agrees_with_the_rules(rules, kind: int, wanted: int, major: int, minor: int) -> None:
     assert run(assemble(rules), kind, wanted, major, minor) == allowed(rules, kind, wanted, major, minor)
+
+
+def test_pressure_is_read_and_absent_where_there_is_none(tmp_path) -> None:
+    assert files.pressure(str(tmp_path), "cpu.pressure") is None
+    (tmp_path / "cpu.pressure").write_text(
+        "some avg10=1.50 avg60=0.25 avg300=0.00 total=1234\nfull avg10=0.50 avg60=0.00 avg300=0.00 total=56\n"
+    )
+    found = files.pressure(str(tmp_path), "cpu.pressure")
+    assert found == Pressure(Stall(1.5, 0.25, 0.0, 1234), Stall(0.5, 0.0, 0.0, 56))
+    (tmp_path / "cpu.pressure").write_text("some avg10=much\n")
+    assert files.pressure(str(tmp_path), "cpu.pressure") is None
