@@ -98,13 +98,13 @@ class Certificate:
                 await self._clock.sleep(min(left, MOST_SLEEP_SECONDS))
             try:
                 certificate, key = await self._obtain()
-            except (ApiError, Unreachable, Refused) as error:
+                write_pair(self._path, certificate, key)
+            except (ApiError, Unreachable, Refused, OSError) as error:
                 log.warning("can't renew a certificate", extra=fields(of=self._purpose.name, error=error))
                 self._complain_if_over(held)
                 await self._clock.sleep(backoff * random.uniform(0.75, 1.25))
                 backoff = min(MOST_BACKOFF, backoff * 2, _patience(held, self._clock.now()))
                 continue
-            write_pair(self._path, certificate, key)
             backoff = FIRST_BACKOFF
             self.renewals += 1
             ends = Validity.of(certificate).ends

@@ -78,6 +78,15 @@ class Joinable:
         """The command line."""
         return ("join", self.server, "--token", token or self.token(), "--ca-hash", self.ca_hash)
 
+    @contextlib.contextmanager
+    def machine(self, name: str, address: str) -> Iterator[Machine]:
+        """A machine on the cluster's link; its Node, which a test that failed may leave, is deleted afterwards."""
+        try:
+            with Machine(self.cluster, name, address) as made:
+                yield made
+        finally:
+            self.cluster.kubectl("delete", "node", name, "--ignore-not-found")
+
     def ready(self, node: str) -> None:
         """Wait until a node is Ready."""
         self.cluster.kubectl("wait", "--for=create", f"node/{node}", "--timeout=60s")
@@ -207,9 +216,8 @@ class Machine:
         return self.shell(script) + "\n".join(["directories", *shown, "cgroups", *held])
 
     def close(self) -> None:
-        """End it and all that is in it; a test that failed may have left its Node."""
+        """End it and all that is in it."""
         self._end()
-        self.cluster.kubectl("delete", "node", self.name, "--ignore-not-found")
         cgroups.remove(self.places.cgroup)
         for directory in (self.home, self.run_directory):
             subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)

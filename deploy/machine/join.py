@@ -37,6 +37,7 @@ Say = Callable[[str], None]
 
 MOST_CLOCK_SECONDS = 60.0
 SET_CLOCK = "set it, for instance by: timedatectl set-ntp true"
+FACTS_SECONDS, FACTS_PAUSE = 20.0, 0.5
 APPROVAL_SECONDS = 300.0
 FACTS = "/api/v1/namespaces/kube-system/configmaps/sampan-config"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -57,7 +58,7 @@ def join(request: JoinRequest, places: MachinePlaces, say: Say, clock: Clock | N
     say(f"the CA of {server.url} has the hash that was given")
     connection = Connection(server, ca, token=request.token)
     _check_clock(connection, clock or Clock())
-    facts = _facts(connection)
+    facts = _facts(connection, say)
     who = Identity(
         name=request.node_name,
         address=request.node_ip,
@@ -108,12 +109,23 @@ def _check_clock(connection: Connection, clock: Clock) -> None:
         raise ClusterError(where="this machine's clock", what=what, remedy=SET_CLOCK)
 
 
-def _facts(connection: Connection) -> dict[str, Any]:
-    """What the cluster tells a machine that joins. The first request that shows the token. Raises ClusterError."""
-    try:
-        answer = connection.call("GET", FACTS)
-    except ApiError as error:
-        raise _refused(connection.server, error) from error
+def _facts(connection: Connection, say: Say) -> dict[str, Any]:
+    """What the cluster tells a machine that joins. The first request that shows the token. Raises ClusterError.
+
+    A cluster that was started a moment ago is given time to say it.
+    """
+    deadline, told = time.monotonic() + FACTS_SECONDS, False
+    while True:
+        try:
+            answer = connection.call("GET", FACTS)
+            break
+        except ApiError as error:
+            if not error.is_not_found or time.monotonic() > deadline:
+                raise _refused(connection.server, error) from error
+        if not told:
+            say("waiting for the cluster to say what its nodes must know")
+            told = True
+        time.sleep(FACTS_PAUSE)
     try:
         facts = json.loads(answer["data"]["cluster.json"])
         return dict(facts)

@@ -34,5 +34,5 @@ def joinable() -> Iterator[Joinable]:
 @pytest.fixture
 def machine(joinable: Joinable) -> Iterator[Machine]:
     """A machine that has not joined."""
-    with Machine(joinable.cluster, "m1", "172.30.0.201") as made:
+    with joinable.machine("m1", "172.30.0.201") as made:
         yield made

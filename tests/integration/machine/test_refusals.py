@@ -17,7 +17,7 @@ IMPORTS = "from deploy.machine.join import join, JoinRequest\nfrom deploy.machin
 @pytest.fixture(scope="module")
 def outsider(joinable: Joinable) -> Iterator[Machine]:
     """A machine that does not get in."""
-    with Machine(joinable.cluster, "m2", "172.30.0.202") as made:
+    with joinable.machine("m2", "172.30.0.202") as made:
         yield made
 
 
