@@ -6,7 +6,7 @@ VENV := .venv
 UV := .tools/bin/uv
 VM_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs
 NEEDED_PACKAGES := python3-venv ca-certificates etcd-server nftables libnftables1 busybox-static
-TEST_PACKAGES := containerd docker-registry skopeo crun runc
+TEST_PACKAGES := containerd docker-registry skopeo crun runc systemd
 BENCHES := api_load pod_start container_start scheduling network kctl_startup cluster_cost
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 

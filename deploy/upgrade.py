@@ -26,7 +26,8 @@ Say = Callable[[str], None]
 
 RESTARTED = ("apiserver", "controllers", "scheduler")
 """In upstream's order. etcd is another program, which upgrades by its own package."""
-PATIENCE = 120.0
+PATIENCE = 300.0
+"""Seconds for one part: a virtual machine without hardware acceleration on a busy machine needs minutes."""
 
 
 class Nodes(Protocol):

@@ -18,12 +18,20 @@ class Namespaces:
         self._places = places
 
     def children(self, cluster: Cluster, one: NodeSpec) -> Sequence[ChildSpec]:
-        """Write the node's certificate and configuration; its process 1 is forked from the supervisor."""
+        """Write the node's certificate; its process 1 is forked from the supervisor.
+
+        A node that an earlier supervisor started keeps the configuration that its code knows until it starts anew.
+        """
         places = self._places
         own = places.node(one.name)
         mounts.make_targets(one, places)
         pki.ensure_node(cluster, one, places.pki)
-        components.write_node_configs(cluster, places, one)
+        own.log.mkdir(parents=True, exist_ok=True)
+
+        def prepare(pid: int) -> None:
+            components.write_node_configs(cluster, places, one)
+            links.plug(one.name, pid)
+
         return (
             ChildSpec(
                 node_child(one.name),
@@ -31,7 +39,7 @@ class Namespaces:
                 own.log / "init.log",
                 cgroup=f"{own.cgroup}/system",
                 namespaces=node.NAMESPACES,
-                prepare=lambda pid: links.plug(one.name, pid),
+                prepare=prepare,
             ),
         )
 

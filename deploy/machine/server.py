@@ -277,6 +277,12 @@ def _is_running(places: ServerPlaces) -> bool:
         control.ask(places.control, {"do": "status"})
     except control.NotRunning:
         return False
+    except PermissionError as error:
+        raise ClusterError(
+            where=str(error.filename or places.control),
+            what="belongs to another user, who runs this machine's server",
+            remedy="run it as that user, or with sudo",
+        ) from error
     return True
 
 

@@ -82,6 +82,8 @@ def install(name: str, say: Say, *, root: Path = Path("/"), start: bool = True) 
         raise ClusterError(where="this machine", what=f"is no {name} yet", remedy=f"make it one first: {made_by} ...")
     settings = server_settings.read(ServerPlaces.of(places).settings) if name == "server" else None
     text = text_of(name, _program(), places, port=settings.port if settings else 6443)
+    if name == "server" and root == Path("/"):
+        open_to_all(_program())
     target = root / UNITS / unit(name)
     changed = _write(target, text)
     say(f"{target} {'written' if changed else 'is as it should be'}")
@@ -192,6 +194,17 @@ def _program() -> Path:
             where=str(found), what="is not there, so a unit would have nothing to run", remedy="install Sampan with pip"
         )
     return found
+
+
+def open_to_all(program: Path) -> None:
+    """The server's user must be able to run it. Raises ClusterError."""
+    for path in (program, *program.parents):
+        if not path.stat().st_mode & 0o001:
+            raise ClusterError(
+                where=str(path),
+                what=f"can't be entered by the user {USER}, who runs the server, so {program} could not start",
+                remedy="install Sampan where everybody may read it, such as /opt/sampan",
+            )
 
 
 def _needs_root(root: Path) -> None:

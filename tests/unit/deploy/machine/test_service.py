@@ -88,3 +88,12 @@ def test_units_are_written_for_what_the_machine_is_and_taken_away(
     assert service.main(["uninstall", "--root", str(root)]) == 0
     assert not written.exists()
     assert not (root / service.SYSUSERS).exists()
+
+
+def test_a_program_that_the_servers_user_can_not_reach_is_refused(tmp_path: Path) -> None:
+    program = tmp_path / "closed" / "bin" / "sampan"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    (tmp_path / "closed").chmod(0o700)
+    with pytest.raises(ClusterError, match="can't be entered by the user sampan"):
+        service.open_to_all(program)
