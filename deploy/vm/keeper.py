@@ -133,7 +133,7 @@ class Keeper:
             kernel=base.kernel,
             initrd=base.initrd,
             disk=disk(own),
-            code=code.ensure(),
+            code=memory.programs_of(own) or code.ensure(),
             files=files,
             mounts=self._node.mounts,
         )

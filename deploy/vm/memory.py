@@ -55,6 +55,14 @@ def is_marked(own: NodePlaces) -> bool:
     return (own.state / MARK).exists()
 
 
+def programs_of(own: NodePlaces) -> Path | None:
+    """The read-only disk that a machine's saved memory goes with, if it has any and that disk is still there."""
+    if not is_marked(own):
+        return None
+    files = json.loads((own.state / MARK).read_text()).get("readOnly") or []
+    return Path(files[0]) if len(files) == 1 and Path(files[0]).is_file() else None
+
+
 def take_up(own: NodePlaces) -> bool:
     """Let a machine that has just been switched on go on where its memory was saved. Returns whether it had one.
 

@@ -143,7 +143,10 @@ def test_memory_is_saved_in_the_disk_and_taken_up_once(machine: Machine) -> None
 
 def test_memory_of_another_version_of_the_programs_is_not_used(machine: Machine) -> None:
     told = memory.save(machine.own)
+    memory.mark(machine.own.state, told)
+    assert memory.programs_of(machine.own) == machine.code
     memory.mark(machine.own.state, told | {"readOnly": ["/other.raw"]})
+    assert memory.programs_of(machine.own) is None
     with pytest.raises(QmpError, match="of another version than its saved memory; it boots"):
         memory.take_up(machine.own)
     assert not memory.is_marked(machine.own)
