@@ -65,14 +65,14 @@ class Joinable:
         """A new bootstrap token."""
         return self.cluster.kctl("token", "create", *flags).strip()
 
-    def expired_token(self) -> str:
-        """A token whose time is over."""
+    def expired_token(self) -> tuple[str, str]:
+        """A token whose time is over, and when that was."""
         token = self.token()
         name = f"bootstrap-token-{token.partition('.')[0]}"
         ended = (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         patch = json.dumps({"stringData": {"expiration": ended}})
         self.cluster.kubectl("patch", "-n", "kube-system", "secret", name, "-p", patch)
-        return token
+        return token, ended
 
     def join(self, *, token: str = "") -> tuple[str, ...]:
         """The command line."""

@@ -137,7 +137,8 @@ def _facts(connection: Connection, say: Say) -> dict[str, Any]:
 
 def _refused(server: Address, error: ApiError) -> ClusterError:
     if error.code == 401:
-        return ClusterError(where=server.url, what=f"the token is refused: {error.message}", remedy=HOW_TO_GET_TOKEN)
+        remedy = "" if "kctl token create" in error.message else HOW_TO_GET_TOKEN
+        return ClusterError(where=server.url, what=f"the token is refused: {error.message}", remedy=remedy)
     if error.code == 403:
         what = f"the token does not allow joining: {error.message}"
         return ClusterError(where=server.url, what=what, remedy=HOW_TO_GET_TOKEN)
