@@ -365,6 +365,7 @@ class Agent:
                     self._tend(worker)
             except (CriError, ApiError, Unreachable) as error:
                 log.warning("can't look for orphaned pods", extra=fields(error=error))
+            await self.context.cgroups.tidy(frozenset(self.workers))
             await self.clock.sleep(ORPHANS_SECONDS)
 
     async def _orphans_of(self, strange: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:

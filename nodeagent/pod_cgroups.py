@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from nodeagent import resources
 from nodeagent.resources import QosClass
@@ -84,6 +84,13 @@ class PodCgroups:
         if resources.qos_class(pod) is QosClass.BURSTABLE and pod.status.phase not in ("Succeeded", "Failed"):
             self._asked[pod.metadata.uid or ""] = resources.pod_total(pod, "cpu") // 1000
 
+    async def tidy(self, uids: Collection[str]) -> None:
+        """Give the classes their shares, and remove cgroups of pods other than these, unless something runs there."""
+        try:
+            await self._write(lambda: self._tidy(uids))
+        except PodCgroupError as error:
+            log.warning("can't tidy the pods' cgroups", extra=fields(error=error))
+
     async def hold(self, pod: core_v1.Pod) -> None:
         """Make the pod's cgroup, limited, and give its class its share. Raises PodCgroupError."""
         self.know(pod)
@@ -110,7 +117,7 @@ class PodCgroups:
         least = Limits(cpu_shares=resources.LEAST_SHARES)
         self._cgroups.create(resources.class_cgroup(self._root, QosClass.BEST_EFFORT), least)
         self.unified = {name: value for name, value in EVERY_CONTAINER.items() if self._cgroups.has(pods, name)}
-        self._divide()
+        self._cgroups.create(resources.class_cgroup(self._root, QosClass.BURSTABLE), Limits())
         self._prepared = True
 
     def _hold(self, pod: core_v1.Pod) -> None:
@@ -123,6 +130,14 @@ class PodCgroups:
         for qos in QosClass:  # an orphan's class is not known
             self._cgroups.remove(f"{resources.class_cgroup(self._root, qos)}/pod{uid}", keep_if_used=True)
         self._divide()
+
+    def _tidy(self, uids: Collection[str]) -> None:
+        self._divide()
+        for qos in QosClass:
+            path = resources.class_cgroup(self._root, qos)
+            for name in self._cgroups.children(path):
+                if name.startswith("pod") and name.removeprefix("pod") not in uids:
+                    self._cgroups.remove(f"{path}/{name}", keep_if_used=True)
 
     def _divide(self) -> None:
         share = resources.shares(sum(self._asked.values()))

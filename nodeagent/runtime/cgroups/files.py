@@ -91,6 +91,15 @@ def make(directory: str) -> list[str]:
     return made
 
 
+def children(directory: str) -> list[str]:
+    """The names of the cgroups right below one; none if it is not there."""
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
 def tree(directory: str) -> Iterator[str]:
     """A cgroup and all below it, deepest first."""
     for folder, _, _ in os.walk(directory, topdown=False):

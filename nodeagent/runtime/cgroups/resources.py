@@ -90,6 +90,9 @@ class Cgroups(Protocol):
     def has(self, path: str, name: str) -> bool:
         """Whether a cgroup has a setting of cgroup v2's, such as `memory.swap.max`; never on v1."""
 
+    def children(self, path: str) -> list[str]:
+        """The names of the cgroups right below one; none if it is not there."""
+
     def procs_files(self, path: str) -> list[str]:
         """The cgroup.procs files that a process writes itself into."""
 

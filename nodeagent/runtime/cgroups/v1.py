@@ -95,6 +95,9 @@ class CgroupsV1:
     def has(self, path: str, name: str) -> bool:
         return False
 
+    def children(self, path: str) -> list[str]:
+        return sorted({name for mount in self._roots for name in files.children(files.below(mount, path))})
+
     def procs_files(self, path: str) -> list[str]:
         return [f"{files.below(mount, path)}/cgroup.procs" for mount in self._roots]
 

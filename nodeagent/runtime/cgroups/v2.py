@@ -93,6 +93,9 @@ class CgroupsV2:
     def has(self, path: str, name: str) -> bool:
         return os.path.exists(f"{files.below(self._mount, path)}/{name}")
 
+    def children(self, path: str) -> list[str]:
+        return files.children(files.below(self._mount, path))
+
     def procs_files(self, path: str) -> list[str]:
         return [f"{files.below(self._mount, path)}/cgroup.procs"]
 

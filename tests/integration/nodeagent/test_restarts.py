@@ -8,6 +8,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from nodeagent.runtime.cgroups.choose import cgroups
+from nodeagent.runtime.cgroups.resources import Limits
+from nodeagent.runtime.cgroups.v2 import weight_of
 from sampan.api.core_v1 import Pod
 from sampan.kinds import LEASES, NODES, PODS
 
@@ -100,3 +103,27 @@ async def test_the_node_is_registered_and_reports_itself(cluster: Any) -> None:
     lease = await cluster.client.get(LEASES, "n1", "kube-node-lease")
     assert (lease.spec.holder_identity, lease.spec.lease_duration_seconds) == ("n1", 8)
     assert lease.metadata.owner_references[0].uid == node.metadata.uid
+
+
+async def test_classes_keep_their_shares_over_a_restart_and_cgroups_without_a_pod_go(cluster: Any) -> None:
+    limits = {"requests": {"cpu": "500m"}}
+    await cluster.run("asking", [{"name": "c", "command": FOREVER, "resources": limits}])
+    pod = await cluster.until("asking", ready)
+    root, groups = f"/{cluster.node.cgroup_root}/kubepods", cgroups()
+
+    def share() -> str:
+        name = "cpu.weight" if groups.version == "v2" else "cpu.shares"
+        procs = groups.procs_files(f"{root}/burstable")
+        return next(file.read_text() for one in procs if (file := Path(one).parent / name).exists()).strip()
+
+    asked = str(weight_of(512)) if groups.version == "v2" else "512"
+    assert share() == asked
+    cluster.node.kill("agent")
+    groups.create(f"{root}/besteffort/podleft", Limits())
+    cluster.node.start("agent")
+    await cluster.wait(lambda: "podleft" not in groups.children(f"{root}/besteffort"))
+    assert share() == asked
+    assert f"pod{pod.metadata.uid}" in groups.children(f"{root}/burstable")
+    await cluster.client.delete(PODS, "asking", "default", grace_period_seconds=0)
+    await cluster.wait(lambda: f"pod{pod.metadata.uid}" not in groups.children(f"{root}/burstable"))
+    await cluster.wait(lambda: share() == ("1" if groups.version == "v2" else "2"))
