@@ -20,6 +20,7 @@ from deploy.machine.connection import Connection
 from deploy.machine.places import MachinePlaces
 from deploy.machine.server_settings import Settings
 from deploy.machine.trust import address_of, checked_hash, pinned_ca
+from sampan import kubeconfig
 from sampan.errors import ClusterError
 
 Say = Callable[[str], None]
@@ -133,7 +134,13 @@ def renew(places: ServerPlaces, settings: Settings) -> datetime:
 
 
 def _write_admin(places: ServerPlaces, settings: Settings) -> None:
-    admin = pki.kubeconfig(places.pki, "admin", settings.url, "sampan")
+    """This server first; the others that the file knew stay in it."""
+    try:
+        known = kubeconfig.load(places.admin_kubeconfig).servers
+    except kubeconfig.KubeconfigError:
+        known = ()
+    servers = tuple(dict.fromkeys((settings.url, *known)))
+    admin = pki.kubeconfig(places.pki, "admin", settings.url, "sampan", servers=servers)
     if not places.admin_kubeconfig.exists() or places.admin_kubeconfig.read_text() != pki.as_yaml(admin):
         pki.write_kubeconfig(places.admin_kubeconfig, admin)
 
