@@ -83,3 +83,20 @@ def test_a_machine_that_reboots_comes_back_with_its_pods(joinable: Joinable, mac
         assert cluster.inside("default", "lasting", "cat /scratch/index.html") == "lasting\n"
         assert container_of(joinable, "lasting")[0] != kept[0]
         machine.sampan("leave")
+
+
+def test_a_machine_that_lost_its_cluster_leaves_by_force(joinable: Joinable) -> None:
+    with joinable.machine("m4", "172.30.0.204") as machine:  # its name stays promised to it for some minutes
+        before = machine.traces()
+        machine.sampan(*joinable.join())
+        machine.shell("ip link set eth0 down")
+        said = machine.sampan("leave", check=False)
+        assert said.splitlines()[-1] == (
+            "sampan leave: node m4: can't be drained: https://172.30.0.1:6443: no answer: Network is unreachable; "
+            "check that the server runs; or run: sampan leave --force, which cleans this machine and leaves the Node "
+            "to be deleted by kctl"
+        )
+        assert "this machine is clean" in machine.sampan("leave", "--force")
+        machine.shell("ip link set eth0 up")
+        assert machine.traces() == before
+        assert "this machine is clean" in machine.sampan("leave")  # a second time finds nothing to do
