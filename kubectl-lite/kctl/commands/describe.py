@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from kctl import flags, references, targets
-from kctl.describe import events, generic, nodes, pods, small, workloads
+from kctl.describe import certificates, events, generic, nodes, pods, small, workloads
 from kctl.describe.text import aligned
 from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
@@ -103,7 +103,7 @@ def _typed(kind: Any, item: Value) -> Value:
 
 
 def _described(session: Session, found: Found, value: Value, *, show_events: bool) -> Iterable[str]:
-    builtin = found.resource.group in ("", "apps", "batch", "scheduling.k8s.io")
+    builtin = found.resource.group in ("", "apps", "batch", "certificates.k8s.io", "scheduling.k8s.io")
     describe = DESCRIBERS.get(found.resource.kind) if builtin else None
     yield from describe(session, value) if describe else generic.generic_lines(value)
     if show_events and found.resource.kind not in EVENTLESS:
@@ -164,6 +164,7 @@ def _pure(describe: Callable[[Value], Iterable[str]]) -> Callable[[Session, Valu
 
 
 DESCRIBERS: dict[str, Callable[[Session, Value], Iterable[str]]] = {
+    "CertificateSigningRequest": _pure(certificates.request_lines),
     "ConfigMap": _pure(small.config_map_lines),
     "DaemonSet": _daemon_set,
     "Deployment": _deployment,

@@ -19,19 +19,14 @@ TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}\n")
 
 def ask(programs: Programs, name: str) -> None:
     request = signing_request("somebody", ("team",)).request
-    programs.create(
-        {
-            "apiVersion": "certificates.k8s.io/v1",
-            "kind": "CertificateSigningRequest",
-            "metadata": {"name": name},
-            "spec": {
-                "request": base64.b64encode(request).decode(),
-                "signerName": "kubernetes.io/kube-apiserver-client",
-                "usages": ["client auth", "digital signature"],
-                "expirationSeconds": 86400,
-            },
-        }
-    )
+    head = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name}}
+    spec = {
+        "request": base64.b64encode(request).decode(),
+        "signerName": "kubernetes.io/kube-apiserver-client",
+        "usages": ["client auth", "digital signature"],
+        "expirationSeconds": 86400,
+    }
+    programs.create(head | {"spec": spec})
 
 
 def both(programs: Programs, *words: str) -> tuple[Outcome, Outcome]:
@@ -80,6 +75,26 @@ def test_a_request_shows_who_asks_whom_and_what_was_decided(programs: Programs) 
     assert cells[2:] == ["kubernetes.io/kube-apiserver-client", "kubernetes-admin", "24h", "Pending"]
     programs.kctl("certificate", "approve", "shown")
     assert programs.kctl("get", "csr", "shown", "--no-headers").out.split()[-1] == "Approved"
+
+
+def create(programs: Programs, name: str, request: bytes, signer: str, *usages: str) -> None:
+    spec = {"request": base64.b64encode(request).decode(), "signerName": signer, "usages": list(usages)}
+    head = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name}}
+    programs.create(head | {"spec": spec})
+
+
+def test_a_request_is_described_as_kubectl_does_and_a_refusal_tells_why(programs: Programs) -> None:
+    ask(programs, "plain")
+    hosts = ("n1", "n1.example", "10.0.0.1", "fd00::1")
+    serving = node_request("n1", hosts).request
+    create(programs, "serving", serving, "kubernetes.io/kubelet-serving", "digital signature", "server auth")
+    for name in ("plain", "serving"):
+        theirs, ours = (plain(programs.run(program, "describe", "csr", name)) for program in ("kubectl", "kctl"))
+        assert ours == theirs
+    programs.kctl("certificate", "deny", "serving")
+    shown = programs.kctl("describe", "csr", "serving").out
+    assert re.search(r"^Status: +Denied$", shown, re.M)
+    assert re.search(r"^Denied: +KubectlDeny: This CSR was denied by kubectl certificate deny\.$", shown, re.M)
 
 
 def test_a_token_is_made_listed_and_revoked(programs: Programs) -> None:
@@ -147,16 +162,6 @@ def test_the_join_command_has_the_fingerprint_of_the_ca(programs: Programs) -> N
 
 def test_an_administrators_approval_does_not_depend_on_policy(programs: Programs) -> None:
     request = node_request("anybody").request
-    programs.create(
-        {
-            "apiVersion": "certificates.k8s.io/v1",
-            "kind": "CertificateSigningRequest",
-            "metadata": {"name": "by-hand"},
-            "spec": {
-                "request": base64.b64encode(request).decode(),
-                "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
-                "usages": ["client auth", "digital signature"],
-            },
-        }
-    )
+    signer = "kubernetes.io/kube-apiserver-client-kubelet"
+    create(programs, "by-hand", request, signer, "client auth", "digital signature")
     assert programs.kctl("certificate", "approve", "by-hand").code == 0
