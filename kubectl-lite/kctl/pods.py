@@ -32,6 +32,8 @@ def listed_containers(pod: dict[str, Any]) -> str:
 
 def pod_of(session: Session, kind: str, name: str) -> dict[str, Any]:
     """A pod, or one of the pods of a workload or service. Raises UsageError when it has none."""
+    if not name:
+        raise UsageError("resource name may not be empty")
     resource = session.discovery.named(kind)
     value: dict[str, Any] = session.read(resource, name, session.namespace)
     if resource.kind == "Pod":

@@ -51,6 +51,8 @@ def run(values: Values) -> int:
         )
     session = flags.session(values)
     kind, name = split_name(values.words[0])
+    if not name:
+        raise UsageError("resource name may not be empty")
     resource = session.discovery.named(kind)
     target = session.read(resource, name, session.namespace)
     pod = target if resource.kind == "Pod" else pod_of(session, kind, name)

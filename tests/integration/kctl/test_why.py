@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +18,8 @@ from kctl_programs import Programs
 from servers import Servers
 
 SPACE = "puzzles"
+PODS_PATH = f"/api/v1/namespaces/{SPACE}/pods"
+DEPLOYMENTS_PATH = f"/apis/apps/v1/namespaces/{SPACE}/deployments"
 READY = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
 
 
@@ -27,28 +32,42 @@ class Puzzle:
 
     def __init__(self, programs: Programs) -> None:
         self.programs = programs
+        self._tls = programs.servers.tls("kubernetes-admin")
+
+    def ask(self, method: str, path: str, body: Any = None, content: str = "json") -> None:
+        """One request. Raises HTTPError."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.programs.servers.url + path, data, method=method)
+        request.add_header("Content-Type", f"application/{content}")
+        with urllib.request.urlopen(request, context=self._tls) as answer:
+            answer.read()
+
+    def status(self, path: str, status: dict[str, Any]) -> None:
+        """Write a status, as a node or a controller would."""
+        self.ask("PATCH", f"{path}/status", {"status": status}, "merge-patch+json")
 
     def lease(self, name: str, namespace: str, seconds_ago: float, holder: str = "somebody") -> None:
         """A component's or node's lease, renewed so long ago."""
-        self.programs.kctl("delete", "lease", name, "-n", namespace, "--ignore-not-found")
         spec = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": stamp(seconds_ago)}
-        meta = {"name": name, "namespace": namespace}
-        self.programs.create({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec})
+        leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        with contextlib.suppress(urllib.error.HTTPError):
+            self.ask("DELETE", f"{leases}/{name}")
+        self.ask("POST", leases, {"metadata": {"name": name, "namespace": namespace}, "spec": spec})
 
     def node(self, name: str, pods: str = "10", **spec: Any) -> None:
         """A node of 2 CPUs that was heard just now."""
-        self.programs.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec})
+        self.ask("POST", "/api/v1/nodes", {"metadata": {"name": name}, "spec": spec})
         has = {"cpu": "2", "memory": "4Gi", "pods": pods}
-        self.programs.patch_status("node", name, {"conditions": [READY], "allocatable": has})
-        taints = json.dumps({"spec": {"taints": spec.get("taints")}})  # a new node has one of its own
-        self.programs.kctl("patch", "node", name, "--type=merge", "-p", taints)
+        self.status(f"/api/v1/nodes/{name}", {"conditions": [READY], "allocatable": has})
+        taints = {"spec": {"taints": spec.get("taints")}}  # a new node has one of its own
+        self.ask("PATCH", f"/api/v1/nodes/{name}", taints, "merge-patch+json")
         self.lease(name, "kube-node-lease", -60)
 
     def pod(self, name: str, **more: Any) -> None:
         """A pod of one container."""
         meta = {"name": name, "namespace": SPACE, **more.pop("metadata", {})}
         spec = {"containers": [{"name": "main", "image": "x", **more.pop("container", {})}], **more}
-        self.programs.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+        self.ask("POST", PODS_PATH, {"metadata": meta, "spec": spec})
 
     def why(self, *words: str) -> dict[str, Any]:
         """What kctl why says."""
@@ -59,11 +78,10 @@ class Puzzle:
 
     def forget(self) -> None:
         """Take the nodes, pods and leases away again."""
-        run = self.programs.kctl
-        run("delete", "pods", "--all", "-n", SPACE, "--force", "--grace-period=0")
-        run("delete", "nodes", "--all")
+        self.ask("DELETE", f"{PODS_PATH}?gracePeriodSeconds=0")
+        self.ask("DELETE", "/api/v1/nodes")
         for namespace in ("kube-node-lease", "kube-system"):
-            run("delete", "leases", "--all", "-n", namespace)
+            self.ask("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +160,7 @@ def makes_room(puzzle: Puzzle) -> str:
     scheduled(puzzle)
     puzzle.node("n1")
     puzzle.pod("a")
-    puzzle.programs.patch_status("pod", "a", {"nominatedNodeName": "n1"}, "-n", SPACE)
+    puzzle.status(f"{PODS_PATH}/a", {"nominatedNodeName": "n1"})
     return "room is being made for it on node n1"
 
 
@@ -150,7 +168,7 @@ def evicted(puzzle: Puzzle) -> str:
     puzzle.node("n1")
     puzzle.pod("a", nodeName="n1")
     status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
-    puzzle.programs.patch_status("pod", "a", status, "-n", SPACE)
+    puzzle.status(f"{PODS_PATH}/a", status)
     return "node n1 evicted it: The node was low on resource: memory."
 
 
@@ -158,21 +176,21 @@ def refused_by_the_node(puzzle: Puzzle) -> str:
     puzzle.node("n1")
     puzzle.pod("a", nodeName="n1")
     status = {"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource: cpu"}
-    puzzle.programs.patch_status("pod", "a", status, "-n", SPACE)
+    puzzle.status(f"{PODS_PATH}/a", status)
     return "node n1 refused it (OutOfcpu)"
 
 
 def on_a_silent_node(puzzle: Puzzle) -> str:
     puzzle.node("n1")
     puzzle.lease("n1", "kube-node-lease", 90)
-    puzzle.programs.patch_status("node", "n1", {"conditions": [{"type": "Ready", "status": "Unknown"}]})
+    puzzle.status("/api/v1/nodes/n1", {"conditions": [{"type": "Ready", "status": "Unknown"}]})
     puzzle.pod("a", nodeName="n1")
     return "its agent has been silent for 9"
 
 
 def deleted_on_a_lost_node(puzzle: Puzzle) -> str:
     on_a_silent_node(puzzle)
-    puzzle.programs.kctl("delete", "pod", "a", "-n", SPACE, "--wait=false")
+    puzzle.ask("DELETE", f"{PODS_PATH}/a")
     return "its node n1 is not ready"
 
 
@@ -233,7 +251,7 @@ NODES: dict[str, tuple[list[dict[str, str]], dict[str, Any], str]] = {
 def test_the_cause_of_a_node(puzzle: Puzzle, situation: str) -> None:
     conditions, spec, says = NODES[situation]
     puzzle.node("n1", **spec)
-    puzzle.programs.patch_status("node", "n1", {"conditions": conditions})
+    puzzle.status("/api/v1/nodes/n1", {"conditions": conditions})
     found = puzzle.why("node", "n1")
     assert found["situation"] == situation, found
     assert says in found["cause"], found
@@ -253,10 +271,10 @@ def test_controllers_that_do_not_act(puzzle: Puzzle) -> None:
     puzzle.lease("sampan-controllers", "kube-system", -60)
     assert puzzle.why("deployment/web")["situation"] == "not-looked-at-yet"
     quota = condition("ReplicaFailure", "True", 'pods "web-1" is forbidden: exceeded quota: small')
-    puzzle.programs.patch_status("deployment", "web", {"conditions": [quota], "observedGeneration": 1}, "-n", SPACE)
+    puzzle.status(f"{DEPLOYMENTS_PATH}/web", {"conditions": [quota], "observedGeneration": 1})
     assert puzzle.why("deployment/web")["situation"] == "quota"
     stuck = condition("Progressing", "False", "has timed out progressing")
-    puzzle.programs.patch_status("deployment", "web", {"conditions": [stuck], "observedGeneration": 1}, "-n", SPACE)
+    puzzle.status(f"{DEPLOYMENTS_PATH}/web", {"conditions": [stuck], "observedGeneration": 1})
     assert puzzle.why("deployment/web")["situation"] == "progress-deadline"
     puzzle.programs.kctl("delete", "deployment", "web", "-n", SPACE)
 
@@ -274,7 +292,7 @@ def test_a_namespace_that_nobody_empties(puzzle: Puzzle) -> None:
 def test_a_service_whose_pods_have_ended(puzzle: Puzzle) -> None:
     puzzle.node("n1")
     puzzle.pod("a", nodeName="n1", metadata={"labels": {"app": "over"}})
-    puzzle.programs.patch_status("pod", "a", {"phase": "Succeeded"}, "-n", SPACE)
+    puzzle.status(f"{PODS_PATH}/a", {"phase": "Succeeded"})
     meta = {"name": "over", "namespace": SPACE}
     spec = {"selector": {"app": "over"}, "ports": [{"port": 80}]}
     puzzle.programs.create({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
