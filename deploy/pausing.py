@@ -17,8 +17,8 @@ from typing import Any
 
 from deploy import control, freezer, lookup, syscalls
 from deploy.places import NodePlaces, Places
-from deploy.shell import reach
-from deploy.shell.frames import Kind, encode
+from deploy.shell import client, reach
+from deploy.vm import memory
 from deploy.vm.qmp import Qmp
 from sampan.errors import ClusterError
 
@@ -170,7 +170,8 @@ class Pausing:
         for machine in self._machines():
             try:
                 _tell_machine(machine, "cont")
-                _tell_time(machine)
+                with contextlib.suppress(OSError):  # without a relay, it learns the time when there is one
+                    client.tell_time(reach.relay_socket(machine))
             except ClusterError as error:  # one machine that died must not keep the rest asleep
                 print(f"resume: {error}", file=sys.stderr, flush=True)
         self._hold(False)
@@ -211,16 +212,8 @@ class Pausing:
 
 
 def _tell_machine(machine: NodePlaces, what: str) -> None:
-    with Qmp.connect(machine.run / "qmp.sock", machine.name) as qmp:
+    with Qmp.connect(memory.socket_of(machine), machine.name) as qmp:
         qmp.ask(what)
-
-
-def _tell_time(machine: NodePlaces) -> None:
-    """The guest's clock stood still. The relay fills in the time; nobody waits for the answer."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-        stream.connect(str(reach.relay_socket(machine)))
-        stream.sendall(encode(Kind.CLOCK, 0, b"0"))
-        stream.shutdown(socket.SHUT_WR)
 
 
 def _connections(pid: int, local: Any) -> list[socket.socket]:

@@ -109,7 +109,10 @@ class Guest:
             self._away = True
             return
         for frame in self._decoder.feed(data):
-            self._obey(frame)
+            try:
+                self._obey(frame)
+            except (ValueError, TypeError) as error:  # one frame that makes no sense must not end all sessions
+                print(f"shell: {frame.kind.name} frame: {error}", file=sys.stderr, flush=True)
 
     def _serve_session(self, channel: int, descriptor: int) -> None:
         one = self._sessions.get(channel)

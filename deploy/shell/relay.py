@@ -132,7 +132,7 @@ class Relay:
             return
         client = self._clients.get(frame.channel)
         if client is not None and self._there:
-            client.last = frame.kind in (Kind.EXIT, Kind.CLOCK)
+            client.last = client.last or frame.kind in (Kind.EXIT, Kind.CLOCK)
             self._give(client, encode(frame.kind, 0, frame.payload))
 
     def _tell(self, frame: Frame) -> None:

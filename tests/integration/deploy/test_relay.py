@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.shell import client, relay
+from deploy.shell.frames import Decoder, Kind, encode, encode_json
 from deploy.shell.guest import Guest
 from deploy.shell.session import Command
 from sampan.errors import ClusterError
@@ -126,8 +127,6 @@ def test_output_and_exit_code_pass_the_relay(machine: Machine) -> None:
 
 def test_one_that_does_not_read_stops_only_itself(machine: Machine) -> None:
     with machine.connect() as stuck:
-        from deploy.shell.frames import Kind, encode_json
-
         stuck.sendall(encode_json(Kind.OPEN, 0, Command(("cat", "/dev/zero")).to_json()))
         assert stuck.recv(1)
         for _ in range(3):
@@ -178,6 +177,10 @@ def test_a_relay_that_dies_is_succeeded_and_its_sessions_are_hung_up(machine: Ma
         time.sleep(0.02)
 
 
-def test_the_clock_is_corrected_by_nothing_when_it_is_right(machine: Machine) -> None:
+def test_the_clock_is_told_by_the_relay_and_left_alone_when_it_is_right(machine: Machine) -> None:
+    client.tell_time(machine.mux)
     with machine.connect() as stream:
-        assert client.correct_clock(stream, "m") == 0
+        stream.settimeout(PATIENCE)
+        stream.sendall(encode(Kind.CLOCK, 0))
+        (answer,) = Decoder().feed(stream.recv(4096))
+    assert (answer.kind, answer.payload) == (Kind.CLOCK, b"0")
