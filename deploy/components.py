@@ -6,7 +6,6 @@ to start the others without depending on them.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import os
@@ -23,7 +22,11 @@ from deploy.spec import Cluster, NodeSpec
 PRELOADED = ("apiserver.main", "scheduler.main", "controllers.main", "nodeagent.main", "nodeagent.runtime.main")
 SHARED = ("PODS", "NODES", "SERVICES", "NAMESPACES", "SERVICE_ACCOUNTS", "CONFIG_MAPS", "LEASES", "EVENTS")
 API_PORT = 6443
-UNCHECKED_HASH = 1
+START_FORK_SERVER = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1));"
+    " from nodeagent.runtime.forkserver import main; sys.exit(main(sys.argv[1:]))"
+)
+"""Imported, not run as a script, so that it need not be compiled at each start."""
 FIRST_INHERITED = node_config.FIRST_INHERITED
 
 
@@ -116,20 +119,8 @@ def fork_server_command(own: NodePlaces) -> tuple[str, ...]:
     locations = list(spec.submodule_search_locations or ()) if spec else []
     if not locations:
         raise FileNotFoundError("nodeagent.runtime is not installed")
-    program = _compiled(Path(locations[0]) / "forkserver.py")
     state = own.state / "forkserver"
     state.mkdir(parents=True, exist_ok=True)
-    return (sys.executable, "-I", "-S", program, "--socket", str(own.fork_socket), "--state-dir", str(state))
-
-
-def _compiled(program: Path) -> str:
-    """A program's code that was compiled for good, as in a node image, or its source.
-
-    A cached file that is to be compared with its source (PEP 552) is passed over: nobody compares what is run by name.
-    """
-    cached = Path(importlib.util.cache_from_source(str(program)))
-    with contextlib.suppress(OSError), cached.open("rb") as file:
-        magic, flags = file.read(4), int.from_bytes(file.read(4), "little")
-        if magic == importlib.util.MAGIC_NUMBER and flags == UNCHECKED_HASH:
-            return str(cached)
-    return str(program)
+    optimized = ("-OO",) if sys.flags.optimize else ()  # as this process is, so that it finds the same compiled files
+    start = (sys.executable, "-I", "-S", *optimized, "-c", START_FORK_SERVER, str(Path(locations[0]).parent.parent))
+    return (*start, "--socket", str(own.fork_socket), "--state-dir", str(state))
