@@ -99,3 +99,12 @@ def write_record(path: str, value: dict[str, Any], *, durably: bool) -> None:
             os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def recorded_exit(state_dir: str, name: str) -> dict[str, Any] | None:
+    """How a process ended, as write_record left it."""
+    try:
+        with open(f"{state_dir}/processes/{name}.exit", "rb") as file:
+            return dict(json.load(file))
+    except (OSError, ValueError):  # not there, or we died while it was written and had told nobody
+        return None

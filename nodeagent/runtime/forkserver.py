@@ -31,7 +31,17 @@ if not __package__:  # started as a script under -I -S: only the standard librar
 
 from nodeagent.runtime import children, holding
 from nodeagent.runtime import syscalls as sc
-from nodeagent.runtime.followed import Pending, Process, boot_id, oom_kills, start_time, write_record, zombie_status
+from nodeagent.runtime.cloning import clone, clone_mapped, remember_own_pid_namespace
+from nodeagent.runtime.followed import (
+    Pending,
+    Process,
+    boot_id,
+    oom_kills,
+    recorded_exit,
+    start_time,
+    write_record,
+    zombie_status,
+)
 from nodeagent.runtime.operations import Failed
 from nodeagent.runtime.process import last_capability, own_capabilities
 
@@ -88,17 +98,10 @@ class ForkServer:
             process.container = "sandbox" if record.get("sandbox") else ""
             process.cgroup = record.get("cgroup", "")
             process.boot = record.get("boot", process.boot)
-            process.exit = self.recorded_exit(process.name)
+            process.exit = recorded_exit(self.state_dir, process.name)
             self.processes[process.name] = process
             if process.exit is None:
                 self.follow_again(process)
-
-    def recorded_exit(self, name: str) -> dict[str, Any] | None:
-        try:
-            with open(f"{self.state_dir}/processes/{name}.exit", "rb") as file:
-                return dict(json.load(file))
-        except (OSError, ValueError):  # not there, or we died while it was written and had told nobody
-            return None
 
     def follow_again(self, process: Process) -> None:
         """Open a pidfd for a process known by boot, number and start time, or note that it ended unseen."""
@@ -289,9 +292,9 @@ class ForkServer:
         with ours, theirs:
             stagehand = -1
             if request.get("user") and join is None:
-                pid, pidfd, stagehand = self.launch_mapped(request, fds, theirs, flags, pid_namespace)
+                pid, pidfd, stagehand = clone_mapped(request, fds, theirs, flags, pid_namespace)
             else:
-                pid, pidfd = self.clone(flags, pid_namespace)
+                pid, pidfd = clone(flags, pid_namespace)
                 if pid == 0:
                     children.container(request, fds, theirs, join)
             process = Process(name, pid, pidfd, start_time(pid))
@@ -305,49 +308,6 @@ class ForkServer:
         self.pending[report.fileno()] = Pending(process, report, connection, seq)
         self.poll.register(report.fileno(), select.EPOLLIN)
         return process
-
-    def clone(self, flags: int, pid_namespace: int | None) -> tuple[int, int]:
-        if pid_namespace is None:
-            return sc.clone(flags)
-        sc.setns(pid_namespace, sc.CLONE_NEWPID)  # moves only the children to come
-        pid = -1
-        try:
-            pid, pidfd = sc.clone(flags)
-            return pid, pidfd
-        finally:
-            if pid != 0:
-                sc.setns(_OWN_PID_NAMESPACE, sc.CLONE_NEWPID)
-
-    def launch_mapped(
-        self, request: dict[str, Any], fds: list[int], report: socket.socket, flags: int, pid_namespace: int | None
-    ) -> tuple[int, int, int]:
-        """Clone the first process of a container in a user namespace, and who builds its mounts (children.py)."""
-        told, tell = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        hands, first = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with told, tell, hands, first:
-            usher, usher_fd = sc.clone(0)
-            if usher == 0:
-                hands.close()
-                children.usher(request, fds, report, first, tell, pid_namespace)
-            tell.close()
-            data, passed, _, _ = socket.recv_fds(told, MOST_PACKET, 1, socket.MSG_CMSG_CLOEXEC)
-            os.waitid(os.P_PIDFD, usher_fd, os.WEXITED)
-            os.close(usher_fd)
-            answer = json.loads(data or b'{"error": "the process that makes the first one died"}')
-            if not passed:
-                raise Failed("user namespace", request["user"], answer["error"], answer.get("errno", 0))
-            pidfd = passed[0]
-            try:
-                hand, hand_fd = self.clone(flags & ~sc.CLONE_NEWPID, pidfd)
-            except OSError:
-                sc.pidfd_send_signal(pidfd, signal.SIGKILL)
-                os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-                os.close(pidfd)
-                raise
-            if hand == 0:
-                first.close()
-                children.stagehand(request, report, hands)
-            return answer["pid"], pidfd, hand_fd
 
     def dismiss(self, process: Process) -> None:
         """Reap a process's stagehand: it has ended, or shall now."""
@@ -617,12 +577,8 @@ def _log(text: str) -> None:
     sys.stderr.write(f"forkserver: {text}\n")
 
 
-_OWN_PID_NAMESPACE = -1
-
-
 def main(argv: list[str]) -> int:
     """Serve until killed. Containers stay when it ends."""
-    global _OWN_PID_NAMESPACE
     options = dict(zip(argv[0::2], argv[1::2], strict=False))
     path, state_dir = options.get("--socket"), options.get("--state-dir")
     if not path or not state_dir:
@@ -633,7 +589,7 @@ def main(argv: list[str]) -> int:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     children.remember_open_files(limits)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-    _OWN_PID_NAMESPACE = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    remember_own_pid_namespace()
     last_capability()
     own_capabilities()
     os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)

@@ -3,27 +3,28 @@
 Always: what is on disk and what the fork server follows is the truth; memory is rebuilt from both at every start and at
 every new connection to a fork server. A container's exit is taken from the fork server's record, never guessed while
 that can be asked.
-Elsewhere: what a config means (plan.py), records (state.py), output (logs.py), exec and port-forward (sessions.py).
+Elsewhere: sandboxes (sandbox_life.py), finding containers again (adoption.py), what a config means (plan.py,
+starting.py), records (state.py), output (logs.py), exec and port-forward (sessions.py).
 """
 
 import asyncio
 import contextlib
-import errno
 import json
 import logging
 import os
 import shutil
 import signal
-import stat
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TypeVar
 
-from nodeagent.runtime import defaults, idmaps, plan
+from nodeagent.runtime import idmaps, plan
 from nodeagent.runtime import syscalls as sc
+from nodeagent.runtime.adoption import adopt
 from nodeagent.runtime.cgroups.resources import CgroupError, Cgroups
 from nodeagent.runtime.config import Config
+from nodeagent.runtime.devices import look_at_device
 from nodeagent.runtime.errors import (
     AlreadyThere,
     Invalid,
@@ -33,17 +34,19 @@ from nodeagent.runtime.errors import (
     TookTooLong,
     Unsupported,
 )
+from nodeagent.runtime.events import Events
 from nodeagent.runtime.forks import Ended, ForkClient, ForkError
 from nodeagent.runtime.images.node_images import NodeImages
 from nodeagent.runtime.images.parent import Parent, files_of
 from nodeagent.runtime.images.store import Image, ImageStore
 from nodeagent.runtime.logs import LogCopier
 from nodeagent.runtime.podnet import SandboxNetwork, network_of
+from nodeagent.runtime.sandbox_life import SandboxLife
+from nodeagent.runtime.starting import start_request, stdio_of
 from nodeagent.runtime.state import (
     Container,
     ContainerState,
     Sandbox,
-    SandboxState,
     load_containers,
     load_sandboxes,
     replace_file,
@@ -54,12 +57,8 @@ log = logging.getLogger("sampan.runtime")
 
 _KILL_SECONDS = 20.0
 _DRAIN_SECONDS = 10.0
-_DISCARD_TRIES, _DISCARD_SECONDS = 50, 0.1
-_EVENT_BACKLOG = 1000
-_UNKNOWN_EXIT = 255
 
 _T = TypeVar("_T")
-Event = tuple[str, cri.ContainerEventType, int, cri.PodSandboxStatus | None, list[cri.ContainerStatus]]
 
 
 class Runtime:
@@ -78,19 +77,20 @@ class Runtime:
         self.containers: dict[str, Container] = {}
         self.copiers: dict[str, LogCopier] = {}
         self.pod_cidr = ""
-        self.forks = ForkClient(str(config.forkserver_socket), on_exit=self._exited_event, on_connected=self._reconcile)
+        self.forks = ForkClient(str(config.forkserver_socket), on_exit=self.exited, on_connected=self._reconcile)
         self._adopted = asyncio.Event()
-        self._listeners: set[asyncio.Queue[Event | None]] = set()
+        self.events = Events(lambda id: (self.sandboxes.get(id), self.containers_of(id)), now)
+        self._sandbox_life = SandboxLife(self)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._names: set[object] = set()
+        self.names: set[object] = set()
 
     # -- start and adoption
 
     def load(self) -> None:
         """Read the records. A damaged one is set aside."""
-        for folder in (self._sandbox_root, self._container_root, self.config.run_dir / "sandboxes"):
+        for folder in (self.sandbox_root, self._container_root, self.config.run_dir / "sandboxes"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for sandbox in load_sandboxes(self._sandbox_root):
+        for sandbox in load_sandboxes(self.sandbox_root):
             if isinstance(sandbox, Sandbox):
                 self.sandboxes[sandbox.id] = sandbox
             else:
@@ -120,102 +120,25 @@ class Runtime:
 
     async def _reconcile(self) -> None:
         try:
-            await self._adopt()
+            await adopt(self)
         except ForkError as error:
             log.warning("adoption failed error=%s", error)
         else:
             self._adopted.set()
 
-    async def _adopt(self) -> None:
-        """Compare the records with what the fork server follows, and go on with the containers that are there."""
-        followed = {answer.body["process"]["name"]: answer for answer in await self.forks.listed()}
-        for name, answer in followed.items():
-            container = self.containers.get(name)
-            if container is None or container.state.state == "exited":
-                for fd in answer.fds:
-                    os.close(fd)
-                if container is None:
-                    self._spawn(self._discard(name, str(answer.body["process"]["cgroup"])))
-                continue
-            await self._adopt_one(container, answer.body["process"], answer.fds)
-        for container in list(self.containers.values()):
-            if container.running and container.id not in followed:
-                self._lost(container)
-            elif container.state.state == "exited" and not container.state.drained:
-                self._copy_logs(container)
-                self._spawn(self._drain(container))
-        for sandbox in self.sandboxes.values():
-            if sandbox.state.ready and not self._holds(sandbox):
-                log.warning("sandbox has lost its namespaces id=%s", sandbox.id)
-                sandbox.state.ready = False
-                sandbox.save()
-
-    async def _discard(self, name: str, cgroup: str) -> None:
-        """End a process that no record knows: its container's was damaged, or removed while we died."""
-        log.warning("a process without a record is ended id=%s", name)
-        await self.forks.call("kill", id=name, signal=signal.SIGKILL)
-        for _ in range(_DISCARD_TRIES):
-            with contextlib.suppress(ForkError):
-                await self.forks.call("forget", id=name)
-                break
-            await asyncio.sleep(_DISCARD_SECONDS)
-        if cgroup:
-            await asyncio.to_thread(self._remove_cgroup, cgroup)
-
-    async def _adopt_one(self, container: Container, process: dict[str, object], fds: list[int]) -> None:
-        ended = process["exit"]
-        known = container.pidfd
-        if fds and known < 0:
-            container.pidfd = fds.pop()
-        for fd in fds:
-            os.close(fd)
-        container.pid = int(str(process["pid"]))
-        if container.state.state == "created":  # we died between the start and its record
-            container.state.state = "running"
-            container.state.started_at = container.state.started_at or self.now()
-            container.state.user = process["user"] if isinstance(process["user"], list) else []
-            container.save()
-        if container.config.tty:
-            if container.console >= 0:
-                await self.forks.call("console", (container.console,), id=container.id)
-            elif ended is None:
-                with contextlib.suppress(ForkError):
-                    container.console = (await self.forks.call("console", id=container.id)).fds[0]
-        self._copy_logs(container)
-        if isinstance(ended, dict):
-            self._exited_event(container.id, Ended.of(ended))
-
-    def _lost(self, container: Container) -> None:
-        ended = Ended(_UNKNOWN_EXIT, 0, False, self.now(), False)
-        self._exited_event(container.id, ended)
-
-    def _holds(self, sandbox: Sandbox) -> bool:
-        for path in sandbox.state.namespaces.values():
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
-                return False
-            try:
-                if sc.filesystem_type(fd) != sc.NSFS_MAGIC:
-                    return False
-            finally:
-                os.close(fd)
-        return True
-
     async def stop(self) -> None:
         """End our own work; containers stay as they are."""
         for copier in self.copiers.values():
             copier.abandon()
-        for queue in self._listeners:
-            with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(None)
+        self.events.end()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for container in self.containers.values():
             container.close()
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """Do something on the side; `stop` ends it."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -226,7 +149,8 @@ class Runtime:
             log.error("background work failed error=%r", task.exception())
 
     @property
-    def _sandbox_root(self) -> Path:
+    def sandbox_root(self) -> Path:
+        """Where the records of sandboxes lie."""
         return self.config.state_dir / "sandboxes"
 
     @property
@@ -245,137 +169,15 @@ class Runtime:
 
     async def run_sandbox(self, config: cri.PodSandboxConfig, handler: str) -> str:
         """Make a sandbox, ready. Raises RuntimeFault; nothing is left then."""
-        if handler not in ("", "sampan"):
-            raise Invalid(f"runtime handler {handler!r} is unknown; there is only the default one")
-        if not config.metadata.name or not config.metadata.uid:
-            raise Invalid("sandbox metadata must have a name and a uid")
-        options = config.linux.security_context.namespace_options
-        kinds = plan.sandbox_namespaces(options)
-        resolv_conf = plan.resolv_conf(config.dns_config)
-        if "net" in kinds and self.network.needs_cidr and not self.pod_cidr:
-            raise Precondition("the pod network is not ready: the node has no pod CIDR yet (UpdateRuntimeConfig)")
-        id = os.urandom(32).hex()
-        run = self.config.run_dir / "sandboxes" / id
-        state = SandboxState(
-            created_at=self.now(),
-            namespaces={kind: str(run / kind) for kind in kinds},
-            shm=str(run / "shm") if "ipc" in kinds else "",
-            runtime_handler=handler,
-            cgroup_parent=config.linux.cgroup_parent or self.config.cgroup_parent,
-        )
-        sandbox = Sandbox(id, self._sandbox_root / id, config, state)
-        if sandbox.key in {other.key for other in self.sandboxes.values()} | self._names:
-            raise AlreadyThere(f"a sandbox {'/'.join(map(str, sandbox.key))} is there already")
-        self._names.add(sandbox.key)
-        try:
-            async with sandbox.lock:
-                await self._build_sandbox(sandbox, run, resolv_conf)
-        except BaseException as error:
-            self.sandboxes.pop(id, None)
-            await asyncio.shield(self._take_down(sandbox, quietly=True))
-            if isinstance(error, ForkError | OSError):
-                raise RuntimeFault(f"sandbox {config.metadata.name}: {error}") from error
-            raise
-        finally:
-            self._names.discard(sandbox.key)
-        return id
-
-    async def _build_sandbox(self, sandbox: Sandbox, run: Path, resolv_conf: str) -> None:
-        config, state = sandbox.config, sandbox.state
-        sandbox.directory.mkdir(mode=0o700)
-        run.mkdir(mode=0o700)
-        replace_file(sandbox.directory / "config.pb", config.SerializeToString())
-        sandbox.save()  # before anything is made, so that a start after a crash can take it down
-        if resolv_conf:
-            (sandbox.directory / "resolv.conf").write_text(resolv_conf)
-            (sandbox.directory / "resolv.conf").chmod(0o644)
-        if config.hostname:
-            (sandbox.directory / "hostname").write_text(config.hostname + "\n")
-            (sandbox.directory / "hostname").chmod(0o644)
-        maps = idmaps.maps_of(config.linux.security_context.namespace_options)
-        users: dict[str, object] = {}
-        if maps is not None:
-            users = {"uid_map": _lines(maps.uids), "gid_map": _lines(maps.gids), "root": maps.root}
-        answer = await self.forks.call(
-            "hold_sandbox",
-            **users,
-            id=sandbox.id,
-            namespaces=state.namespaces,
-            hostname=config.hostname if "uts" in state.namespaces else "",
-            sysctls=dict(config.linux.sysctls),
-            shm=state.shm,
-            shm_bytes=defaults.SHM_BYTES,
-        )
-        for warning in answer.body["warnings"]:
-            log.warning("sandbox %s: %s", sandbox.id, warning)
-        if "net" in state.namespaces:
-            state.networked = True
-            sandbox.save()
-            began = self.now()
-            state.ips = await self._attach_network(sandbox)
-            sandbox.timings["network"] = (began, self.now())
-        state.ready = True
-        sandbox.save()
-        self.sandboxes[sandbox.id] = sandbox
-        self._tell(sandbox.id, cri.ContainerEventType.CONTAINER_CREATED_EVENT)
-        self._tell(sandbox.id, cri.ContainerEventType.CONTAINER_STARTED_EVENT)
-
-    async def _attach_network(self, sandbox: Sandbox) -> list[str]:
-        try:
-            uid = sandbox.config.metadata.uid
-            return await self.network.add(sandbox.id, sandbox.state.namespaces["net"], self.pod_cidr, uid)
-        except Exception as error:  # the network's own errors are not ours to know
-            raise RuntimeFault(f"sandbox {sandbox.config.metadata.name}: network: {error}") from error
+        return await self._sandbox_life.run(config, handler)
 
     async def stop_sandbox(self, id: str) -> None:
         """Kill its containers and let its network and namespaces go. Repeatable; unknown is no error."""
-        with contextlib.suppress(NotFound):
-            sandbox = self.sandbox(id)
-            for container in self.containers_of(sandbox.id):
-                await self.stop_container(container, 0)
-            async with sandbox.lock:
-                was_ready = sandbox.state.ready
-                sandbox.state.ready = False
-                sandbox.save()
-                await self._take_down(sandbox, quietly=False)
-            if was_ready:
-                self._tell(sandbox.id, cri.ContainerEventType.CONTAINER_STOPPED_EVENT)
-
-    async def _take_down(self, sandbox: Sandbox, *, quietly: bool) -> None:
-        """Network and namespaces away. quietly: the files too, and trouble is only logged."""
-        try:
-            if sandbox.state.networked:
-                await self.network.remove(sandbox.id)
-                sandbox.state.networked = False
-            await self.forks.call(
-                "release_sandbox", id=sandbox.id, namespaces=sandbox.state.namespaces, shm=sandbox.state.shm
-            )
-        except Exception as error:  # the edge to the network again
-            if not quietly:
-                raise RuntimeFault(f"sandbox {sandbox.id}: {error}") from error
-            log.warning("sandbox is not fully taken down id=%s error=%s", sandbox.id, error)
-        if quietly:
-            shutil.rmtree(sandbox.directory, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                os.rmdir(self.config.run_dir / "sandboxes" / sandbox.id)
+        await self._sandbox_life.stop(id)
 
     async def remove_sandbox(self, id: str) -> None:
         """Remove it with its containers. Repeatable; unknown is no error."""
-        try:
-            sandbox = self.sandbox(id)
-        except NotFound:
-            return
-        await self.stop_sandbox(sandbox.id)
-        for container in self.containers_of(sandbox.id):
-            await self.remove_container(container)
-        async with sandbox.lock:
-            if self.sandboxes.pop(sandbox.id, None) is None:
-                return
-            self._tell(sandbox.id, cri.ContainerEventType.CONTAINER_DELETED_EVENT)
-            run = self.config.run_dir / "sandboxes" / sandbox.id
-            await asyncio.to_thread(shutil.rmtree, sandbox.directory, True)
-            with contextlib.suppress(OSError):
-                os.rmdir(run)
+        await self._sandbox_life.remove(id)
 
     def containers_of(self, sandbox_id: str) -> list[Container]:
         """A sandbox's containers."""
@@ -410,7 +212,7 @@ class Runtime:
             process=process,
         )
         container = Container(id, directory, config, state)
-        if container.key in {other.key for other in self.containers.values()} | self._names:
+        if container.key in {other.key for other in self.containers.values()} | self.names:
             raise AlreadyThere(
                 f"a container {config.metadata.name} (attempt {config.metadata.attempt}) is there already"
             )
@@ -422,7 +224,7 @@ class Runtime:
             raise Unsupported(f"CDI device injection failed: unresolvable CDI devices {names}: no CDI specs are read")
         if security.apparmor.profile_type == cri.SecurityProfile.ProfileType.Localhost:
             raise Invalid(f"AppArmor profile {security.apparmor.localhost_ref!r}: this runtime has no AppArmor")
-        self._names.add(container.key)
+        self.names.add(container.key)
         try:
             await self._build_container(container, image)
         except BaseException as error:
@@ -432,12 +234,12 @@ class Runtime:
                 raise RuntimeFault(f"container {config.metadata.name}: {error}") from error
             raise
         finally:
-            self._names.discard(container.key)
+            self.names.discard(container.key)
         return id
 
     async def _build_container(self, container: Container, image: Image) -> None:
         config, state, directory = container.config, container.state, container.directory
-        rules, _ = plan.device_rules(config, _look_at_device)
+        rules, _ = plan.device_rules(config, look_at_device)
         directory.mkdir(mode=0o700)
         self.images.pin(image.id, f"container-{container.id}", while_exists=directory)
         for name in ("upper", "work", "root"):
@@ -457,7 +259,7 @@ class Runtime:
         for warning in self.cgroups.create(state.cgroup, plan.limits_of(config.linux.resources), rules):
             log.warning("container %s: %s", container.id, warning)
         self.containers[container.id] = container
-        self._tell(container.state.sandbox_id, cri.ContainerEventType.CONTAINER_CREATED_EVENT, container.id)
+        self.events.tell(container.state.sandbox_id, cri.ContainerEventType.CONTAINER_CREATED_EVENT, container.id)
 
     async def start_container(self, container: Container) -> None:
         """Start it. Raises Precondition unless it is created; RuntimeFault in the fork server's words."""
@@ -469,9 +271,9 @@ class Runtime:
                 raise Precondition(f"sandbox {sandbox.id} is not ready")
             stdio: list[int] = []
             try:
-                stdio = self._stdio(container)
-                self._copy_logs(container)
-                answer = await self.forks.call("start", stdio, **self._start_request(container, sandbox))
+                stdio = stdio_of(container)
+                self.copy_logs(container)
+                answer = await self.forks.call("start", stdio, **start_request(self, container, sandbox))
             except (ForkError, CgroupError, OSError) as error:
                 self._failed_to_start(container, str(error))
                 raise RuntimeFault(f"failed to start container {container.config.metadata.name}: {error}") from error
@@ -479,54 +281,6 @@ class Runtime:
                 for fd in stdio:
                     os.close(fd)
             self._started(container, answer.body, answer.fds)
-
-    def _start_request(self, container: Container, sandbox: Sandbox) -> dict[str, object]:
-        config, state = container.config, container.state
-        _, nodes = plan.device_rules(config, _look_at_device)
-        if config.linux.security_context.privileged:
-            nodes = [*_all_devices(), *nodes]
-        setup = plan.setup_of(
-            config,
-            self.paths_of(sandbox),
-            plan.Root(
-                tuple(state.layers),
-                str(container.directory / "upper"),
-                str(container.directory / "work"),
-                str(container.directory / "root"),
-            ),
-            procs_files=self.cgroups.procs_files(state.cgroup),
-            nodes=nodes,
-            cgroup_version=self.cgroups.version,
-            cgroup_mounts=self.cgroups.container_mounts(),
-            image_layers={},
-        )
-        request: dict[str, object] = {
-            "id": container.id,
-            "setup": setup,
-            "process": state.process,
-            "cgroup": state.cgroup,
-            "oom_file": self.cgroups.oom_file(state.cgroup),
-            "procs_files": self.cgroups.procs_files(state.cgroup),
-        }
-        if "user" in sandbox.state.namespaces:
-            request["user"] = sandbox.state.namespaces["user"]
-            request["usher"] = plan.entering(
-                config, self.paths_of(sandbox), procs_files=self.cgroups.procs_files(state.cgroup)
-            )
-        options = config.linux.security_context.namespace_options
-        match options.pid:
-            case cri.NamespaceMode.POD if "pid" in sandbox.state.namespaces:
-                request["pid"] = sandbox.state.namespaces["pid"]
-            case cri.NamespaceMode.NODE:
-                request["pid"] = "node"
-            case cri.NamespaceMode.TARGET:
-                target = self.container(options.target_id)
-                if target.state.sandbox_id != sandbox.id:
-                    raise Invalid(f"target container {target.id} is in another sandbox")
-                request |= {"pid": "node", "target": target.id}
-            case _:
-                request["pid"] = "new"
-        return request
 
     def paths_of(self, sandbox: Sandbox) -> plan.SandboxPaths:
         """What a sandbox's containers mount and join."""
@@ -539,27 +293,6 @@ class Runtime:
             sandbox.config.hostname,
             idmaps.maps_of(sandbox.config.linux.security_context.namespace_options),
         )
-
-    def _stdio(self, container: Container) -> list[int]:
-        """What becomes the container's 0, 1 and 2. It holds its FIFOs open both ways: no reader, no SIGPIPE."""
-        if container.config.tty:
-            return []
-        fds: list[int] = []
-        try:
-            stdin = container.directory / "stdin"
-            writers = []
-            if container.config.stdin:
-                writers = [os.open(stdin, os.O_RDWR | os.O_CLOEXEC)]  # without it the next open would wait for one
-                fds.append(os.open(stdin, os.O_RDONLY | os.O_CLOEXEC))
-            else:
-                fds.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
-            fds += [os.open(container.directory / name, os.O_RDWR | os.O_CLOEXEC) for name in ("stdout", "stderr")]
-            fds += writers  # the fork server holds it until it is told to close it
-        except BaseException:
-            for fd in fds:
-                os.close(fd)
-            raise
-        return fds
 
     def _started(self, container: Container, told: dict[str, object], fds: list[int]) -> None:
         state = container.state
@@ -579,8 +312,8 @@ class Runtime:
             return
         state.state = "running"
         container.save()
-        self._copy_logs(container)
-        self._tell(state.sandbox_id, cri.ContainerEventType.CONTAINER_STARTED_EVENT, container.id)
+        self.copy_logs(container)
+        self.events.tell(state.sandbox_id, cri.ContainerEventType.CONTAINER_STARTED_EVENT, container.id)
 
     def _failed_to_start(self, container: Container, text: str) -> None:
         copier = self.copiers.pop(container.id, None)
@@ -592,7 +325,7 @@ class Runtime:
         container.save()
         container.ended.set()
 
-    def _copy_logs(self, container: Container) -> None:
+    def copy_logs(self, container: Container) -> None:
         """Copy its output from now on, unless that is being done."""
         if container.id in self.copiers or container.state.drained:
             return
@@ -607,7 +340,8 @@ class Runtime:
             streams = {name: os.open(container.directory / name, flags) for name in ("stdout", "stderr")}
         self.copiers[container.id] = LogCopier(container.state.log_path, streams, self.now)
 
-    def _exited_event(self, id: str, ended: Ended) -> None:
+    def exited(self, id: str, ended: Ended) -> None:
+        """A container's process has ended. The first to say so counts."""
         container = self.containers.get(id)
         if container is None or container.state.state == "exited":
             return
@@ -628,9 +362,9 @@ class Runtime:
         if not state.started_at:
             state.started_at = state.created_at
         container.save()
-        self._spawn(self._drain(container))
+        self.spawn(self.drain(container))
 
-    async def _drain(self, container: Container) -> None:
+    async def drain(self, container: Container) -> None:
         """Read what is left of its output, then say that it has ended."""
         copier = self.copiers.get(container.id)
         if copier is not None:
@@ -646,7 +380,7 @@ class Runtime:
         container.ended.set()
         container.close()
         if first:
-            self._tell(container.state.sandbox_id, cri.ContainerEventType.CONTAINER_STOPPED_EVENT, container.id)
+            self.events.tell(container.state.sandbox_id, cri.ContainerEventType.CONTAINER_STOPPED_EVENT, container.id)
         with contextlib.suppress(ForkError):
             await self.forks.call("release", id=container.id)
             await self.forks.call("forget", id=container.id)
@@ -689,9 +423,10 @@ class Runtime:
                 await self.forks.call("forget", id=container.id)
             container.close()
             await asyncio.to_thread(self._erase, container)
-            self._tell(container.state.sandbox_id, cri.ContainerEventType.CONTAINER_DELETED_EVENT, container.id)
+            self.events.tell(container.state.sandbox_id, cri.ContainerEventType.CONTAINER_DELETED_EVENT, container.id)
 
-    def _remove_cgroup(self, cgroup: str) -> None:
+    def remove_cgroup(self, cgroup: str) -> None:
+        """Kill what is in a cgroup and take it away, which may take two seconds: call it in a thread."""
         try:
             self.cgroups.kill(cgroup)
             for _ in range(100):
@@ -703,7 +438,7 @@ class Runtime:
             log.warning("cgroup is not removed: %s", error)
 
     def _erase(self, container: Container) -> None:
-        self._remove_cgroup(container.state.cgroup)
+        self.remove_cgroup(container.state.cgroup)
         shutil.rmtree(container.directory, ignore_errors=True)
         self.images.unpin(container.state.image_id, f"container-{container.id}")
 
@@ -735,34 +470,6 @@ class Runtime:
             replace_file(self.config.state_dir / "runtime.json", json.dumps({"pod_cidr": cidr}).encode())
             log.info("pod range set cidr=%s", cidr)
 
-    # -- events
-
-    def subscribe(self) -> asyncio.Queue[Event | None]:
-        """Events from now on; None ends them. One that falls behind is ended."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(_EVENT_BACKLOG)
-        self._listeners.add(queue)
-        return queue
-
-    def unsubscribe(self, queue: asyncio.Queue[Event | None]) -> None:
-        self._listeners.discard(queue)
-
-    def _tell(self, sandbox_id: str, kind: cri.ContainerEventType, container_id: str = "") -> None:
-        if not self._listeners:
-            return
-        from nodeagent.runtime import views
-
-        sandbox = self.sandboxes.get(sandbox_id)
-        status = views.sandbox_status(sandbox) if sandbox is not None else None
-        statuses = [views.container_status(c) for c in self.containers_of(sandbox_id)]
-        event: Event = (container_id or sandbox_id, kind, self.now(), status, statuses)
-        for queue in list(self._listeners):
-            try:
-                queue.put_nowait(event)
-            except asyncio.QueueFull:
-                self._listeners.discard(queue)
-                queue.get_nowait()
-                queue.put_nowait(None)
-
 
 def _by_prefix(known: dict[str, _T], id: str, what: str) -> _T:
     if id in known:
@@ -773,10 +480,6 @@ def _by_prefix(known: dict[str, _T], id: str, what: str) -> _T:
     return known[found[0]]
 
 
-def _lines(ranges: Sequence[idmaps.Range]) -> list[list[int]]:
-    return [[one.inside, one.outside, one.length] for one in ranges]
-
-
 def _log_path(directory: str, path: str) -> str:
     if not directory or not path:
         return ""
@@ -784,27 +487,3 @@ def _log_path(directory: str, path: str) -> str:
     if os.path.isabs(path) or not joined.startswith(os.path.normpath(directory) + "/"):
         raise Invalid(f"log_path {path!r} leads out of {directory}")
     return joined
-
-
-def _look_at_device(path: str) -> plan.DeviceNode:
-    try:
-        return plan.device_node(path, os.stat(path))
-    except OSError as error:
-        raise Invalid(f"device {path}: {os.strerror(error.errno or errno.EIO)}") from error
-
-
-def _all_devices() -> list[plan.DeviceNode]:
-    """Every device node of the machine, for privileged containers, but for terminals and shared memory."""
-    found = []
-    for folder, names, files in os.walk("/dev"):
-        names[:] = [name for name in names if os.path.join(folder, name) not in ("/dev/pts", "/dev/shm", "/dev/mqueue")]
-        for name in files:
-            path = os.path.join(folder, name)
-            with contextlib.suppress(OSError, Invalid):
-                status = os.lstat(path)
-                if (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)) and path not in (
-                    "/dev/console",
-                    "/dev/ptmx",
-                ):
-                    found.append(plan.device_node(path, status))
-    return found

@@ -339,7 +339,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def GetContainerEvents(  # noqa: N802
         self, request: cri.GetEventsRequest, context: Context
     ) -> AsyncIterator[cri.ContainerEventResponse]:
-        queue = self._runtime.subscribe()
+        queue = self._runtime.events.subscribe()
         try:
             while (event := await queue.get()) is not None:
                 id, kind, at, sandbox, containers = event
@@ -351,7 +351,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
                     containers_statuses=containers,
                 )
         finally:
-            self._runtime.unsubscribe(queue)
+            self._runtime.events.unsubscribe(queue)
 
 
 class ImageService(api_pb2_grpc.ImageServiceServicer):
