@@ -46,6 +46,8 @@ def _behind(facts: Facts, value: Value) -> Words | None:
 
 
 def _complete(value: Value) -> bool:
+    if kind_of(value) == "DaemonSet":
+        return number(value, "status", "numberReady") >= number(value, "status", "desiredNumberScheduled")
     return number(value, "status", "readyReplicas") >= wanted(value)
 
 
