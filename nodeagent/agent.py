@@ -107,6 +107,8 @@ class Agent:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self._context = await self._make_context(tasks)
+            evictor = self._make_evictor(self._context)
+            await evictor.guarded(evictor.feel())  # before the first status, so that a new agent does not deny it
             self._nodes.subscribe(self._node_changed)
             for work in (
                 self.events.run(),
@@ -143,7 +145,7 @@ class Agent:
             tasks.create_task(self.pods.run())
             await self.pods.synced()
             self.pods.subscribe(self._pod_changed)
-            tasks.create_task(self._make_evictor(self._context).run())
+            tasks.create_task(evictor.run())
             tasks.create_task(self._seek_orphans())
 
     def _make_evictor(self, context: NodeContext) -> Evictor:

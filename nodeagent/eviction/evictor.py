@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from nodeagent import machine, observed
 from nodeagent.containers import log_directory
-from nodeagent.cri import CriError
 from nodeagent.eviction.measure import DiskUse, disk_use
 from nodeagent.eviction.rank import PodUse, has_limits, over_its_limits, ranked, verdict
 from nodeagent.eviction.signals import Available, Pressures, Shortage, Signal, Threshold, shortages
@@ -24,6 +23,7 @@ from nodeagent.node_context import NodeContext
 from nodeagent.plan import Verdict
 from nodeagent.pod import PodWorker
 from sampan.cri import api_pb2 as cri
+from sampan.errors import SampanError
 from sampan.logs import fields
 
 log = logging.getLogger(__name__)
@@ -61,20 +61,29 @@ class Evictor:
     async def run(self) -> NoReturn:
         """Look, until cancelled."""
         while True:
-            try:
-                await self.look()
-            except (CriError, OSError) as error:
-                log.warning("can't look whether the node runs short", extra=fields(error=error))
+            await self.guarded(self.look())
             await self._node.clock.sleep(self._every)
 
-    async def look(self) -> None:
-        """One look, and what follows from it."""
+    async def guarded(self, work: Awaitable[object]) -> None:
+        """Do it; what goes wrong is logged, and tried again with the next look."""
+        try:
+            await work
+        except (SampanError, OSError, ValueError) as error:
+            log.warning("can't look whether the node runs short", extra=fields(error=error))
+
+    async def feel(self) -> list[Shortage]:
+        """Only find out what is short, and tell of a change."""
         short = await self._short()
         pressures = self._felt.update(short, self._node.clock.monotonic())
         if pressures != self.pressures:
             log.info("pressure", extra=fields(conditions=",".join(sorted(pressures)) or "none"))
             self.pressures = pressures
             self._on_change(pressures)
+        return short
+
+    async def look(self) -> None:
+        """One look, and what follows from it."""
+        short = await self.feel()
         if await self._over_limits():
             return
         if any(one.signal is not Signal.MEMORY for one in short) and await self._node.images.drop_unused(
