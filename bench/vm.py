@@ -7,6 +7,7 @@ machine of one processor for each guest the two are about the same. Goals: Ready
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -27,8 +28,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def qemu_pid(own: NodePlaces) -> int:
     """The machine's QEMU; 0 when it does not run."""
     for pid in cgroups.processes(f"{own.cgroup}/system"):
-        if Path(f"/proc/{pid}/comm").read_text().strip() == "sampan-vm":
-            return pid
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "sampan-vm":
+                return pid
     return 0
 
 
