@@ -1,9 +1,10 @@
-"""Limits and requests on a node that is a virtual machine: cgroup v2 alone."""
+"""Limits, requests and images on a node that is a virtual machine: cgroup v2 alone, and the machine's image store."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,25 @@ def test_the_node_has_what_its_machine_has(pods: Place) -> None:
     assert status["nodeInfo"]["osImage"].startswith("Debian")
     top = pods.directories("guaranteed")[0].rpartition("/")[0]
     assert [int(text) for text in pods.above((top, "", "memory.max"))] == [memory << 10]
+
+
+def test_a_tag_that_is_built_again_on_the_machine_is_what_the_next_pod_gets(place: Place, tmp_path: Path) -> None:
+    said = []
+    for version in ("one", "two"):
+        (tmp_path / "Dockerfile").write_text(f"FROM busybox:test\nENV VERSION={version}\n")
+        place.cluster.kctl("image", "build", "-t", "moving:v1", str(tmp_path))
+        manifest = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: moving-{version}}}
+spec:
+  nodeName: {place.node}
+  restartPolicy: Never
+  containers: [{{name: main, image: "moving:v1", imagePullPolicy: Never, command: [sh, -c, "echo $VERSION"]}}]
+"""
+        place.cluster.apply(place.namespace, manifest)
+        assert place.ended(f"moving-{version}")["exitCode"] == 0
+        said.append(place.cluster.kubectl("logs", "-n", place.namespace, f"moving-{version}"))
+    assert said == ["one\n", "two\n"]
+    names = [name for image in place.cluster.get("node", place.node)["status"]["images"] for name in image["names"]]
+    assert "docker.io/library/busybox:test" in names
