@@ -140,7 +140,7 @@ class PodCgroups:
                     self._cgroups.remove(f"{path}/{name}", keep_if_used=True)
 
     def _divide(self) -> None:
-        share = resources.shares(sum(self._asked.values()))
+        share = resources.shares(sum(tuple(self._asked.values())))
         if share != self._share:
             self._cgroups.create(resources.class_cgroup(self._root, QosClass.BURSTABLE), Limits(cpu_shares=share))
             self._share = share
