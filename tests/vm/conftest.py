@@ -12,7 +12,7 @@ from clusters import ROOT
 from vm_cluster import Machines
 
 pytest.register_assert_rewrite("resource_rules")
-PIDS_LIMIT = 400
+PIDS_LIMIT = 200
 """As tests/resource_rules.py expects it."""
 
 DESCRIPTION = f"""
