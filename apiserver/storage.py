@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 PREFIX = b"/registry/"
 PREFIX_END = b"/registry0"
 TICK = b"/registry/sampan.tick/tick/-"
-ATTEMPT_SECONDS = 5.0
+ATTEMPT_SECONDS, ATTEMPT_SECONDS_OF_SEVERAL = 5.0, 3.0
+ELECTION_SECONDS = 5.0
+"""A member without a leader for so long will have none soon: another may. An election takes 1 to 2 s."""
 GIVE_UP_SECONDS = 15.0
 PAGE = 2000
 LOOK_SECONDS = 1.0
@@ -38,10 +40,13 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.keepalive_time_ms", 10_000),  # etcd takes offence at less than 5 s
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long a connection may take; 20 s by default
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
 ]
+NEEDS_LEADER = (("hasleader", "true"),)
+"""A member that has lost its leader refuses at once, instead of keeping the call until it times out."""
 TRANSIENT = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -106,6 +111,8 @@ class Storage:
         self._look_at = 0.0
         self._leases: dict[int, tuple[int, float, int]] = {}
         self._lease_lock = asyncio.Lock()
+        self._attempt = ATTEMPT_SECONDS_OF_SEVERAL if len(self._endpoints) > 1 else ATTEMPT_SECONDS
+        self._leaderless: float | None = None
         self._watching: set[Any] = set()
         self._retired: set[asyncio.Task[None]] = set()
 
@@ -152,10 +159,16 @@ class Storage:
         for closing in self._retired:
             closing.cancel()
 
-    def _move_on(self, channel: Any) -> None:
-        """Use the next endpoint from now on, unless another call has seen to that already."""
+    def _move_on(self, channel: Any, error: grpc.aio.AioRpcError) -> None:
+        """Use the next endpoint from now on, unless another call has seen to that already, or a leader is elected."""
         if len(self._endpoints) < 2 or channel is not self._channel:
             return
+        if "no leader" in (error.details() or ""):
+            now = asyncio.get_running_loop().time()
+            self._leaderless = self._leaderless if self._leaderless is not None else now
+            if now - self._leaderless < ELECTION_SECONDS:
+                return
+        self._leaderless = None
         self._at += 1
         self._retire(channel)
 
@@ -164,7 +177,7 @@ class Storage:
         self._channel = None
         for call in self._watching:
             call.cancel()
-        closing = asyncio.ensure_future(channel.close(ATTEMPT_SECONDS + 1))
+        closing = asyncio.ensure_future(channel.close(self._attempt + 1))
         self._retired.add(closing)
         closing.add_done_callback(self._retired.discard)
 
@@ -177,7 +190,10 @@ class Storage:
         while True:
             channel = self._connect()
             try:
-                return await getattr(getattr(self, service), method)(request, timeout=ATTEMPT_SECONDS), repeated
+                call = getattr(getattr(self, service), method)
+                answer = await call(request, timeout=self._attempt, metadata=NEEDS_LEADER)
+                self._leaderless = None
+                return answer, repeated
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     raise Compacted(error.details() or "compacted") from error
@@ -185,7 +201,7 @@ class Storage:
                     raise unavailable(error) from error
                 repeated = True
                 log.warning("etcd does not answer", extra=fields(code=error.code().name, details=error.details()))
-                self._move_on(channel)
+                self._move_on(channel, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
 
@@ -248,7 +264,7 @@ class Storage:
     async def watch(self, start: int) -> AsyncIterator[Any]:
         """Responses of one watch of everything from revision `start` on. Raises Compacted; Watch when it breaks."""
         channel = self._connect()
-        call = self._watch.Watch(metadata=(("hasleader", "true"),))
+        call = self._watch.Watch(metadata=NEEDS_LEADER)
         self._watching.add(call)
         try:
             request = rpc.WatchCreateRequest(key=PREFIX, range_end=PREFIX_END, start_revision=start)
@@ -263,7 +279,7 @@ class Storage:
                     raise Watch(response.cancel_reason or "cancelled")
                 yield response
         except grpc.aio.AioRpcError as error:
-            self._move_on(channel)
+            self._move_on(channel, error)
             raise Watch(f"{error.code().name}: {error.details()}") from error
         except asyncio.CancelledError:
             if channel is self._channel:
@@ -298,13 +314,13 @@ class Storage:
     async def keep_alive(self, lease: int) -> bool:
         """Renew a lease, which makes no revision. False when it has ended. Raises ApiError."""
         channel = self._connect()
-        call = self._lease.LeaseKeepAlive(timeout=ATTEMPT_SECONDS)
+        call = self._lease.LeaseKeepAlive(timeout=self._attempt, metadata=NEEDS_LEADER)
         try:
             await call.write(rpc.LeaseKeepAliveRequest(ID=lease))
             answer = await call.read()
             return answer is not grpc.aio.EOF and answer.TTL > 0
         except grpc.aio.AioRpcError as error:
-            self._move_on(channel)
+            self._move_on(channel, error)
             raise unavailable(error) from error
         finally:
             call.cancel()

@@ -123,7 +123,7 @@ def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Clu
     began = time.monotonic()
     cluster.machines[victim].close()  # every process by SIGKILL; its network goes with its namespace
 
-    assert client.eventually(lambda: started(client) == before, patience=10), "kctl works again after a reconnect"
+    assert client.eventually(lambda: started(client) == before, patience=15), "kctl works again after a reconnect"
     reconnected = time.monotonic() - began
     client.kctl("run", "fresh", "--image=busybox:test", "--image-pull-policy=IfNotPresent", "--", "sleep", "3600")
     client.kctl("wait", "--for=condition=Ready", "pod/fresh", "--timeout=60s")
