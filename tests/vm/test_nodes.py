@@ -84,7 +84,7 @@ def test_the_token_is_gone_and_was_never_on_a_command_line(cluster: Machines) ->
 
 
 def test_the_guest_has_cgroup_v2_alone_and_a_disk_of_its_size(cluster: Machines) -> None:
-    assert cluster.on_node("v1", "grep -c cgroup2 /proc/mounts; grep -c 'cgroup ' /proc/mounts; true").split() == [
+    assert cluster.on_node("v1", "grep -c cgroup2 /proc/mounts; grep -c ' cgroup ' /proc/mounts; true").split() == [
         "1",
         "0",
     ]
@@ -108,7 +108,7 @@ def test_pods_reach_pods_and_services_whatever_their_nodes_are(
 ) -> None:
     address = cluster.get("pod", "-n", pods, f"on-{server}")["status"]["podIP"]
     for place in (f"{address}:8080", f"on-{server}", f"on-{server}.{pods}.svc.cluster.local"):
-        answer = cluster.inside(pods, f"on-{client}", f"wget -q -T 20 -O - http://{place}")
+        answer = cluster.inside(pods, f"on-{client}", f"timeout 20 wget -q -O - http://{place}/")
         assert answer == f"from {server}\n"
 
 
