@@ -52,7 +52,7 @@ demo-vm: setup .tools/.vm-packages ## the same story with two virtual machines a
 	@$(VENV)/bin/python -m deploy.demo vm
 
 test: setup .tools/.test-packages .tools/helm/helm lint ## lint, then all tests
-	@$(VENV)/bin/python -m pytest
+	@tests/run.sh
 
 test-ha: setup ## three servers over an etcd cluster of three, one of which dies (about 2 minutes)
 	@SAMPAN_TEST_HA=1 $(VENV)/bin/python -m pytest -s tests/ha

@@ -182,8 +182,6 @@ def test_generators_make_every_kind_that_there_is(cluster: LocalCluster, namespa
         ("create", "cronjob", "c", "--image=busybox:test", "--schedule=* * * * *", "--", "true"),
         ("create", "poddisruptionbudget", "p", "--selector=a=b", "--min-available=1"),
         ("create", "role", "r", "--verb=get", "--resource=pods"),
-        ("top", "pods"),
-        ("top", "nodes"),
         ("get", "horizontalpodautoscalers"),
         ("get", "statefulsets"),
     ],

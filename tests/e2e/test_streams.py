@@ -125,8 +125,9 @@ def test_attach_talks_to_process_one(cluster: LocalCluster, namespace: str) -> N
 def test_attach_to_a_terminal(cluster: LocalCluster, namespace: str) -> None:
     cluster.apply(namespace, LISTENER % ("true", "'tty; sh'"), ready="listener")
     with keyboard(cluster, "attach", "-it", "-n", namespace, "listener") as terminal:
-        terminal.type("echo $((6 * 7)) $(stty size)\n")
-        terminal.until("42 33 111")
+        # kubectl makes the window one larger and then as it is, so that the program draws itself anew
+        terminal.type("until [ \"$(stty size)\" = '33 111' ]; do usleep 100000; done; echo sized $((6 * 7))\n")
+        terminal.until("sized 42")
         terminal.type("exit\n")
         assert terminal.wait() == 0
 
