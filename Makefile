@@ -11,7 +11,7 @@ BENCHES := api_load pod_start container_start scheduling network kctl_startup cl
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-vm test test-vm test-ha unit test-robustness lint bench clean
+.PHONY: help setup demo demo-vm test test-vm test-ha test-ha-vm unit test-robustness lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ test: setup .tools/.test-packages .tools/helm/helm lint ## lint, then all tests
 
 test-ha: setup ## three servers over an etcd cluster of three, one of which dies (about 2 minutes)
 	@SAMPAN_TEST_HA=1 $(VENV)/bin/python -m pytest -s tests/ha
+
+test-ha-vm: setup .tools/.vm-packages ## the same with three virtual machines for the servers (about a quarter of an hour)
+	@SAMPAN_TEST_HA=vm SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest -s tests/ha
 
 test-vm: setup .tools/.test-packages .tools/.vm-packages ## virtual machines: boot, join, access, snapshots (minutes; the node image is kept in .tools)
 	@SAMPAN_TEST_VM=1 SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest tests/vm

@@ -96,6 +96,11 @@ class Joinable:
 class Machine:
     """One machine. `address` is on the link of the cluster's nodes."""
 
+    pace = 1
+    """How many times more patience one has with it than with this machine."""
+    program = (sys.executable, "-m", "deploy.machine")
+    """`sampan`, as it is called inside."""
+
     def __init__(self, cluster: LocalCluster, name: str, address: str) -> None:
         self.cluster = cluster
         self.name = name
@@ -156,7 +161,7 @@ class Machine:
     def sampan(self, *arguments: str, check: bool = True, timeout: float = PATIENCE) -> str:
         """Run `sampan`; both its outputs. Raises AssertionError when it fails, or with `check` off when it does not."""
         done = subprocess.run(
-            self.inside(sys.executable, "-m", "deploy.machine", *arguments),
+            self.inside(*self.program, *arguments),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=self.environment,
@@ -179,6 +184,10 @@ class Machine:
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
+    def take(self, *files: Path) -> None:
+        """Have files of the test machine at the same paths: it sees them as they are."""
+        assert all(file.exists() for file in files)
+
     def take_images(self) -> None:
         """Put the cluster's images into this machine's store."""
         source = Path(self.cluster.environment["SAMPAN_HOME"], "images")
@@ -193,7 +202,7 @@ class Machine:
     def start_node(self) -> subprocess.Popen[bytes]:
         """Start `sampan node` in the background."""
         log = (self.home / "node.log").open("ab")
-        command = self.inside(sys.executable, "-m", "deploy.machine", "node", "--log-files")
+        command = self.inside(*self.program, "node", "--log-files")
         return subprocess.Popen(command, stdout=log, stderr=log, env=self.environment, cwd="/")
 
     @contextlib.contextmanager

@@ -5,6 +5,8 @@
                      ├─ join         only the first time
                      └─ fork server, runtime, agent (deploy.machine.node)
 
+Told the role `machine` it is no node: name, network, disk and shell, and whatever the shell is used for.
+
 Always: what goes wrong is said on the console and to the keeper before the machine switches itself off.
 Elsewhere: what happens before Python runs (init.sh), the keeper (keeper.py).
 """
@@ -23,7 +25,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from deploy import syscalls
 from deploy.machine.places import MachinePlaces
@@ -60,6 +62,8 @@ def main() -> int:
         told = json.loads((FIRMWARE / "machine" / "raw").read_bytes())
         say(f"node {told['name']}: Python runs")
         _furnish(told)
+        if told.get("role") == "machine":
+            _stand_by()
         to_port, reports = os.pipe2(os.O_CLOEXEC)
         _forked("shell", _serve_shell)
         _forked("port", lambda: _serve_port(to_port))
@@ -110,6 +114,13 @@ def _grow() -> None:
         fcntl.ioctl(root, EXT4_IOC_RESIZE_FS, struct.pack("Q", blocks))
     finally:
         os.close(root)
+
+
+def _stand_by() -> NoReturn:
+    """Serve the shell, and take in the processes that its commands leave, until the power goes."""
+    _forked("shell", _serve_shell)
+    while True:
+        os.wait()
 
 
 def _become_node(reports: int) -> None:

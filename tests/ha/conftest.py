@@ -1,4 +1,4 @@
-"""Not part of `make test`: these take minutes. `make test-ha` runs them."""
+"""Not part of `make test`: these take minutes. `make test-ha` runs them, `make test-ha-vm` on virtual machines."""
 
 from __future__ import annotations
 

@@ -7,16 +7,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
+from typing import Any
 
-from clusters import LocalCluster
+from clusters import PATIENCE, LocalCluster
 from deploy import control
 from deploy.machine.server_setup import ServerPlaces
 from machines import Machine
 from sampan.certs import Authority
+from virtual_machine import VirtualMachine
 
+AnyMachine = Machine | VirtualMachine
 ADDRESS = "10.77.0.254"
 HOLD = """
 import sys
@@ -58,9 +61,9 @@ class Link:
         code = f"from deploy import links; links.set_plugged({machine!r}, {plugged})"
         subprocess.run(self.command(sys.executable, "-c", code), check=True)
 
-    def client(self, kubeconfig: Path) -> Client:
-        """An administrator's command lines, run beside the machines."""
-        return Client(self, kubeconfig)
+    def client(self, kubeconfig: Path, pace: int = 1) -> Client:
+        """An administrator's command lines, run beside the machines. `pace` is the servers'."""
+        return Client(self, kubeconfig, pace)
 
     def close(self) -> None:
         """End it."""
@@ -78,24 +81,30 @@ class Link:
 
 
 class Client(LocalCluster):
-    """kctl with one kubeconfig, with LocalCluster's ways of asking."""
+    """kctl with one kubeconfig, with LocalCluster's ways of asking and as much more patience as the servers need."""
 
-    def __init__(self, link: Link, kubeconfig: Path) -> None:
+    def __init__(self, link: Link, kubeconfig: Path, pace: int) -> None:
+        self.pace = pace
+        self.timeout = f"--timeout={PATIENCE * pace:.0f}s"
         self.name = "ha"
         self.environment = link.environment | {"KUBECONFIG": str(kubeconfig)}
         self._link = link
 
     def run(
-        self, *words: str, stdin: str | None = None, code: int | None = 0, timeout: float = 60.0
+        self, *words: str, stdin: str | None = None, code: int | None = 0, timeout: float = PATIENCE
     ) -> subprocess.CompletedProcess[str]:
         """Run a program on the link."""
-        return super().run(*self._link.command(*words), stdin=stdin, code=code, timeout=timeout)
+        return super().run(*self._link.command(*words), stdin=stdin, code=code, timeout=timeout * self.pace)
+
+    def eventually(self, question: Callable[[], Any], patience: float = PATIENCE) -> Any:
+        """Ask until the answer is true."""
+        return super().eventually(question, patience * self.pace)
 
 
 class EtcdCluster:
     """One etcd member a machine, with TLS from an authority of its own."""
 
-    def __init__(self, directory: Path, machines: Sequence[Machine]) -> None:
+    def __init__(self, directory: Path, machines: Sequence[AnyMachine]) -> None:
         self.directory = directory
         authority = Authority.create("etcd of the test")
         hosts = [machine.address for machine in machines]
@@ -114,8 +123,9 @@ class EtcdCluster:
         certificate, key = self.directory / "client.crt", self.directory / "client.key"
         return ["--etcd", self.urls, "--etcd-ca", str(self.ca), "--etcd-cert", str(certificate), "--etcd-key", str(key)]
 
-    def start(self, machine: Machine) -> None:
+    def start(self, machine: AnyMachine) -> None:
         """Start a machine's member; it ends with the machine."""
+        machine.take(*self.directory.glob("*.crt"), *self.directory.glob("*.key"))
         client, peer = (f"https://{machine.address}:{port}" for port in (2379, 2380))
         pair = [str(self.directory / "etcd.crt"), str(self.directory / "etcd.key")]
         flags = {
@@ -135,6 +145,8 @@ class EtcdCluster:
             "peer-cert-file": pair[0],
             "peer-key-file": pair[1],
             "peer-client-cert-auth": "true",
+            "heartbeat-interval": 100 * machine.pace,
+            "election-timeout": 1000 * machine.pace,
             "log-level": "warn",
             "logger": "zap",
         }
@@ -146,10 +158,10 @@ class EtcdCluster:
 class Server:
     """`sampan server` in a machine."""
 
-    def __init__(self, machine: Machine, *flags: str) -> None:
+    def __init__(self, machine: AnyMachine, *flags: str) -> None:
         self.machine = machine
         self.log = machine.home / "server.log"
-        words = [sys.executable, "-m", "deploy.machine", "server", "--log-files", *flags]
+        words = [*machine.program, "server", "--log-files", *flags]
         self.process = subprocess.Popen(
             machine.inside(*words), stdout=self.log.open("ab"), stderr=subprocess.STDOUT, env=machine.environment
         )
@@ -159,8 +171,9 @@ class Server:
         control.ask(ServerPlaces.of(self.machine.places).control, {"do": "stop"})
         return self.process.wait(30)
 
-    def said(self, beginning: str, seconds: float = 60.0) -> str:
+    def said(self, beginning: str, seconds: float = PATIENCE) -> str:
         """The rest of the first line that begins so, once it is there. Raises AssertionError."""
+        seconds *= self.machine.pace
         deadline = time.monotonic() + seconds
         while True:
             text = self.log.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ha.link import Client, EtcdCluster, Link, Server
+from ha.link import AnyMachine, Client, EtcdCluster, Link, Server
 from machines import Machine
+from virtual_machine import VirtualMachine
 
 SERVERS = {"s1": "10.77.0.1", "s2": "10.77.0.2", "s3": "10.77.0.3"}
 NODES = {"w1": "10.77.0.11", "w2": "10.77.0.12"}
@@ -42,19 +44,23 @@ class Cluster:
     """What the test works with."""
 
     link: Link
-    machines: dict[str, Machine]
+    machines: dict[str, AnyMachine]
     servers: dict[str, Server]
     client: Client
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Three servers, made of namespaces or virtual machines, and two nodes of namespaces: it is not they who die."""
+    made_of = VirtualMachine if os.environ["SAMPAN_TEST_HA"] == "vm" else Machine
+    began = time.monotonic()
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(Link())
-        machines = {
-            name: stack.enter_context(Machine(link, name, address)) for name, address in (SERVERS | NODES).items()
+        machines: dict[str, AnyMachine] = {
+            name: stack.enter_context(made_of(link, name, address)) for name, address in SERVERS.items()
         }
-        etcd = EtcdCluster(tmp_path, [machines[name] for name in SERVERS])
+        nodes = {name: stack.enter_context(Machine(link, name, address)) for name, address in NODES.items()}
+        etcd = EtcdCluster(tmp_path, list(machines.values()))
         servers = {"s1": Server(machines["s1"], *etcd.flags, "--upload-certs")}
         join_node = servers["s1"].said("sampan join").split()
         join_server = servers["s1"].said("sampan server").split()
@@ -62,16 +68,18 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             servers[name] = Server(machines[name], *join_server)
         for name in ("s2", "s3"):
             servers[name].said("the API is ready")
-        for name in NODES:
-            machines[name].sampan("join", *join_node)
-            stack.enter_context(machines[name].node())
+        served = time.monotonic() - began
+        for node in nodes.values():
+            node.sampan("join", *join_node)
+            stack.enter_context(node.node())
         kubeconfig = tmp_path / "kubeconfig"
         kubeconfig.write_text(machines["s1"].sampan("server", "--print-kubeconfig"))
-        client = link.client(kubeconfig)
+        client = link.client(kubeconfig, made_of.pace)
         client.build_busybox()
         for name in NODES:
-            client.kctl("wait", "--for=create", f"node/{name}", "--timeout=60s")
-            client.kctl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=60s")
+            client.kctl("wait", "--for=create", f"node/{name}", client.timeout)
+            client.kctl("wait", "--for=condition=Ready", f"node/{name}", client.timeout)
+        print(f"three servers {served:.1f} s, two nodes Ready {time.monotonic() - began:.1f} s", flush=True)
         yield Cluster(link, machines, servers, client)
 
 
@@ -113,7 +121,7 @@ def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Clu
     entry = yaml.safe_load(Path(client.environment["KUBECONFIG"]).read_text())["clusters"][0]["cluster"]
     assert set(entry["extensions"][0]["extension"]["servers"]) == {f"https://{one}:6443" for one in SERVERS.values()}
     client.apply("default", WEB)
-    client.kctl("rollout", "status", "deployment/web", "--timeout=60s")
+    client.kctl("rollout", "status", "deployment/web", client.timeout)
     before = started(client)
     assert len(before) == 2
 
@@ -121,12 +129,12 @@ def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Clu
     leaders = {name for name, address in SERVERS.items() if leading.endswith(f"_{address}")}
     victim = (sorted(leaders) if role == "leads the controllers" else sorted(SERVERS.keys() - leaders))[0]
     began = time.monotonic()
-    cluster.machines[victim].close()  # every process by SIGKILL; its network goes with its namespace
+    cluster.machines[victim].close()  # QEMU, or every process, by SIGKILL; its network goes too
 
     assert client.eventually(lambda: started(client) == before, patience=15), "kctl works again after a reconnect"
     reconnected = time.monotonic() - began
     client.kctl("run", "fresh", "--image=busybox:test", "--image-pull-policy=IfNotPresent", "--", "sleep", "3600")
-    client.kctl("wait", "--for=condition=Ready", "pod/fresh", "--timeout=60s")
+    client.kctl("wait", "--for=condition=Ready", "pod/fresh", client.timeout)
     scheduled = time.monotonic() - began
     if victim in leaders:
         patience = LEASE_SECONDS + 5  # from the last renewal, which was before the kill
@@ -148,7 +156,7 @@ def test_any_one_server_dies_and_nothing_is_noticed_but_a_reconnect(cluster: Clu
 def test_a_server_that_was_cut_off_comes_back_and_never_acted_beside_the_others(cluster: Cluster) -> None:
     client = cluster.client
     client.apply("default", WEB)
-    client.kctl("rollout", "status", "deployment/web", "--timeout=60s")
+    client.kctl("rollout", "status", "deployment/web", client.timeout)
     before = started(client)
     watching = subprocess.Popen(
         cluster.link.command("kctl", "get", "pods", "-l", "app=web", "-w", "--no-headers"),
@@ -169,7 +177,7 @@ def test_a_server_that_was_cut_off_comes_back_and_never_acted_beside_the_others(
         cluster.link.plug(victim, True)
 
     client.eventually(lambda: addresses(client) == set(SERVERS.values()))
-    direct = cluster.link.client(Path(client.environment["KUBECONFIG"]))
+    direct = cluster.link.client(Path(client.environment["KUBECONFIG"]), client.pace)
     direct.eventually(
         lambda: (
             len(
