@@ -34,7 +34,7 @@ spec:
 ---
 apiVersion: v1
 kind: Service
-metadata: {{name: on-{node}}}
+metadata: {{name: to-{node}}}
 spec: {{selector: {{app: on-{node}}}, ports: [{{port: 80, targetPort: 8080}}]}}
 """
 DEPLOYMENT = """
@@ -107,7 +107,7 @@ def test_pods_reach_pods_and_services_whatever_their_nodes_are(
     cluster: Machines, pods: str, client: str, server: str
 ) -> None:
     address = cluster.get("pod", "-n", pods, f"on-{server}")["status"]["podIP"]
-    for place in (f"{address}:8080", f"on-{server}", f"on-{server}.{pods}.svc.cluster.local"):
+    for place in (f"{address}:8080", f"to-{server}", f"to-{server}.{pods}.svc.cluster.local"):
         answer = cluster.inside(pods, f"on-{client}", f"timeout 20 wget -q -O - http://{place}/")
         assert answer == f"from {server}\n"
 
