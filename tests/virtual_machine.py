@@ -7,6 +7,7 @@ shell by a serial port. Its power can be cut at any moment.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shlex
@@ -67,6 +68,13 @@ ENVIRONMENT = {
 LOGS = "/var/lib/sampan/machine/server/logs/*.log"
 
 
+@functools.cache
+def node_image() -> image.Image:
+    """What the machines boot: asked for once, because apt takes its time to say which packages there are."""
+    os.environ.setdefault("SAMPAN_VM_STORE", str(ROOT / ".tools/vm-images"))  # not the machine's own
+    return image.ensure(lambda what, _: print(f"node image: {what}", flush=True))
+
+
 class VirtualMachine:
     """One machine. `address` is on the link."""
 
@@ -89,8 +97,7 @@ class VirtualMachine:
             raise
 
     def _power_on(self, link: Link) -> None:
-        os.environ.setdefault("SAMPAN_VM_STORE", str(ROOT / ".tools/vm-images"))  # not the machine's own
-        base = image.ensure(lambda what, _: print(f"node image: {what}", flush=True))
+        base = node_image()
         told = {
             "name": self.name,
             "role": "machine",
