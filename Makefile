@@ -57,7 +57,7 @@ test: setup .tools/.test-packages .tools/helm/helm lint ## lint, then all tests
 test-ha: setup ## three servers over an etcd cluster of three, one of which dies (about 2 minutes)
 	@SAMPAN_TEST_HA=1 $(VENV)/bin/python -m pytest -s tests/ha
 
-test-ha-vm: setup .tools/.vm-packages ## the same with three virtual machines for the servers (about a quarter of an hour)
+test-ha-vm: setup .tools/.vm-packages ## the same with three virtual machines for the servers (emulated: 8 minutes a case)
 	@SAMPAN_TEST_HA=vm SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest -s tests/ha
 
 test-vm: setup .tools/.test-packages .tools/.vm-packages ## virtual machines: boot, join, access, snapshots (minutes; the node image is kept in .tools)
