@@ -76,9 +76,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         kubeconfig.write_text(machines["s1"].sampan("server", "--print-kubeconfig"))
         client = link.client(kubeconfig, made_of.pace)
         client.build_busybox()
-        for name in NODES:
-            client.kctl("wait", "--for=create", f"node/{name}", client.timeout)
-            client.kctl("wait", "--for=condition=Ready", f"node/{name}", client.timeout)
+        client.eventually(lambda: ready_nodes(client) == set(NODES))
         print(f"three servers {served:.1f} s, two nodes Ready {time.monotonic() - began:.1f} s", flush=True)
         yield Cluster(link, machines, servers, client)
 
