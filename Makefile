@@ -61,7 +61,7 @@ test-ha-vm: setup .tools/.vm-packages ## the same with three virtual machines fo
 	@SAMPAN_TEST_HA=vm SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest -s tests/ha
 
 test-vm: setup .tools/.test-packages .tools/.vm-packages ## virtual machines: boot, join, access, snapshots (minutes; the node image is kept in .tools)
-	@SAMPAN_TEST_VM=1 SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest tests/vm
+	@SAMPAN_TEST_VM=1 SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest tests/vm $(AGAIN)
 
 unit: setup ## the fast tests alone
 	@$(VENV)/bin/python -m pytest tests/unit
