@@ -85,8 +85,8 @@ def test_a_rolling_update_and_its_undo_lose_no_request(cluster: LocalCluster, na
 def test_a_killed_process_is_restarted_and_counted(cluster: LocalCluster, namespace: str) -> None:
     apply_web(cluster, namespace)
     name = cluster.get("pods", "-n", namespace, "-l", "app=web")[0]["metadata"]["name"]
-    cluster.kubectl("exec", "-n", namespace, name, "--", "sh", "-c", "kill -9 -1", code=None)
-    cluster.kubectl("exec", "-n", namespace, name, "--", "kill", "-TERM", "1", code=None)
+    # one command: a second one could meet the container's successor
+    cluster.kubectl("exec", "-n", namespace, name, "--", "sh", "-c", "kill -9 -1; kill -TERM 1", code=None)
 
     def restarted_once_and_ready() -> bool:
         status = cluster.get("pod", "-n", namespace, name)["status"]["containerStatuses"][0]
