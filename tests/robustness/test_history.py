@@ -6,7 +6,9 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import random
+import signal
 import subprocess
 import threading
 from dataclasses import replace
@@ -48,9 +50,13 @@ def what_happened(servers: Servers, last: int) -> History:
         "json",
     ]
     changes = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
-        patience = threading.Timer(20, process.kill)
+
+        def end() -> None:  # Debian's etcdctl runs a second process of its own
+            os.killpg(process.pid, signal.SIGKILL)
+
+        patience = threading.Timer(20, end)
         patience.start()
         for line in process.stdout:
             for event in json.loads(line).get("Events") or ():
@@ -61,7 +67,7 @@ def what_happened(servers: Servers, last: int) -> History:
             if changes and changes[-1].revision >= last:
                 break
         patience.cancel()
-        process.kill()
+        end()
     assert changes, "etcd has no history"
     assert changes[-1].revision == last
     return History([one for one in changes if not one.name.startswith("kube-")])
