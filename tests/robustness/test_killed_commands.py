@@ -96,7 +96,9 @@ def test_a_start_that_was_killed_is_made_good_by_another(steps: dict[str, int], 
 def test_a_supervisor_that_was_killed_while_it_started_is_succeeded(steps: dict[str, int], sample: Sample) -> None:
     for step in sample(range(1, steps["supervisor"] + 1), 2):
         with a_home() as cluster:
-            killed(cluster, "deploy.supervisor", step, "cluster", "start", NAME)
+            reached = killed(cluster, "deploy.supervisor", step, "cluster", "start", NAME)
+            # its last steps may come after the start has returned
+            assert reached or step > steps["supervisor"] * 9 // 10, f"step {step}"
             cluster.kctl("cluster", "start", NAME, timeout=120)
             cluster.kubectl("wait", "--for=create", "node/n1", "--timeout=30s")
             cluster.kubectl("wait", "--for=condition=Ready", "node/n1", "--timeout=30s")
