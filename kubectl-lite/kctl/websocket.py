@@ -1,4 +1,4 @@
-"""WebSocket, the client's half (RFC 6455), over a connection that never blocks. No extensions.
+"""A WebSocket to the API server, over a connection that never blocks. Its frames: sampan/websocket.py.
 
 Python's TLS objects must not be read and written by two threads at once, so one thread does both and waits by poll(2).
 """
@@ -6,96 +6,24 @@ Python's TLS objects must not be read and written by two threads at once, so one
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import select
 import ssl
 import struct
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from kctl.http import ConnectionFailed
 from kctl.session import Session, fail
 from kctl.urls import with_query
 from sampan.api_error import ApiError, SampanError
+from sampan.websocket import BINARY, CLOSE, PING, PONG, Decoder, Message, WebSocketError, accept_key, encode
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HEAD_LIMIT = 64 * 1024
-MESSAGE_LIMIT = 32 * 1024 * 1024
 READ_BYTES = 64 * 1024
 
 
 class UpgradeRefused(SampanError):
     """The server does not open the stream; it says why."""
-
-
-class Message(NamedTuple):
-    """One message, or one control frame."""
-
-    opcode: int
-    data: bytes
-
-
-class Decoder:
-    """Bytes in, messages out. Raises ConnectionFailed for what breaks the protocol."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._parts: list[bytes] = []
-        self._opcode = 0
-
-    def feed(self, data: bytes) -> Iterator[Message]:
-        """Take more bytes; the messages that they complete."""
-        self._buffer += data
-        while (frame := self._frame()) is not None:
-            final, opcode, payload = frame
-            if opcode >= CLOSE:
-                yield Message(opcode, payload)
-                continue
-            if (opcode == CONTINUATION) != bool(self._parts):
-                raise ConnectionFailed("the server broke the WebSocket protocol: a fragment out of place")
-            self._opcode = opcode or self._opcode
-            self._parts.append(payload)
-            if sum(map(len, self._parts)) > MESSAGE_LIMIT:
-                raise ConnectionFailed(f"the server sends a message of more than {MESSAGE_LIMIT} bytes")
-            if final:
-                whole, self._parts = b"".join(self._parts), []
-                yield Message(self._opcode, whole)
-
-    def _frame(self) -> tuple[bool, int, bytes] | None:
-        buffer = self._buffer
-        if len(buffer) < 2:
-            return None
-        first, second = buffer[0], buffer[1]
-        if first & 0x70 or second & 0x80:
-            raise ConnectionFailed("the server broke the WebSocket protocol: a frame with an extension or a mask")
-        length, at = second & 0x7F, 2
-        if length >= 126:
-            size = 2 if length == 126 else 8
-            if len(buffer) < 2 + size:
-                return None
-            length, at = int.from_bytes(buffer[2 : 2 + size], "big"), 2 + size
-        if length > MESSAGE_LIMIT:
-            raise ConnectionFailed(f"the server sends a frame of {length} bytes")
-        if len(buffer) < at + length:
-            return None
-        payload = bytes(buffer[at : at + length])
-        del buffer[: at + length]
-        return bool(first & 0x80), first & 0x0F, payload
-
-
-def encode(opcode: int, data: bytes, mask: bytes) -> bytes:
-    """One whole message as one masked frame; `mask` is four bytes."""
-    length = len(data)
-    if length < 126:
-        head = struct.pack("!BB", 0x80 | opcode, 0x80 | length)
-    elif length < 1 << 16:
-        head = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, length)
-    else:
-        head = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, length)
-    pad = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
-    return head + mask + (int.from_bytes(data, "big") ^ pad).to_bytes(length, "big")
 
 
 class WebSocket:
@@ -105,8 +33,8 @@ class WebSocket:
         """Raises ConnectionFailed, or ApiError when the server says no."""
         self._connection = session.connect()
         self._socket = self._connection.open()
-        key = base64.b64encode(os.urandom(16))
-        self._decoder = Decoder()
+        key = base64.b64encode(os.urandom(16)).decode()
+        self._decoder = Decoder(from_client=False)
         self._out = bytearray()
         self.closed = False
         upgrade = [
@@ -114,7 +42,7 @@ class WebSocket:
             ("Connection", "Upgrade"),
             ("Upgrade", "websocket"),
             ("Sec-WebSocket-Version", "13"),
-            ("Sec-WebSocket-Key", key.decode()),
+            ("Sec-WebSocket-Key", key),
             ("Sec-WebSocket-Protocol", ", ".join(protocols)),
         ]
         try:
@@ -122,11 +50,10 @@ class WebSocket:
             headers, rest = self._handshake()
         except OSError as error:
             raise ConnectionFailed(f"Unable to connect to the server: {error}") from error
-        accept = base64.b64encode(hashlib.sha1(key + KEY_SUFFIX).digest()).decode()
-        if headers.get("sec-websocket-accept") != accept:
+        if headers.get("sec-websocket-accept") != accept_key(key):
             raise ConnectionFailed("the server's WebSocket handshake is not an answer to ours")
         self.protocol = headers.get("sec-websocket-protocol", "")
-        self._early = list(self._decoder.feed(rest))
+        self._early = self._decode(rest)
         self._socket.setblocking(False)
 
     def _handshake(self) -> tuple[dict[str, str], bytes]:
@@ -159,6 +86,12 @@ class WebSocket:
             fail(status, body)
         except ApiError as error:
             raise UpgradeRefused(f"unable to upgrade connection: {error.message}") from error
+
+    def _decode(self, data: bytes) -> list[Message]:
+        try:
+            return list(self._decoder.feed(data))
+        except WebSocketError as error:
+            raise ConnectionFailed(f"the server broke the WebSocket protocol: {error}") from error
 
     def fileno(self) -> int:
         """For poll(2)."""
@@ -203,7 +136,7 @@ class WebSocket:
             if not data:
                 self.closed = True
                 break
-            found += self._decoder.feed(data)
+            found += self._decode(data)
         kept = []
         for message in found:
             if message.opcode == PING:

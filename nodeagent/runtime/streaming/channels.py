@@ -10,7 +10,7 @@ import binascii
 from typing import Protocol
 
 from nodeagent.runtime.streaming import spdy
-from nodeagent.runtime.streaming import websocket as ws
+from sampan import websocket as ws
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE = 0, 1, 2, 3, 4
 _CLOSE_SIGNAL = 255  # v5: [255, channel] says that the client will send nothing more on it

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from nodeagent.runtime import syscalls as sc
 from nodeagent.runtime.state import Sandbox
 from nodeagent.runtime.streaming import spdy
-from nodeagent.runtime.streaming import websocket as ws
 from nodeagent.runtime.streaming.channels import READ_BYTES, Gone, SpdyConnection, WebSocketConnection
+from sampan import websocket as ws
 
 _MOST_PAIRS = 256
 _CONNECT_SECONDS = 10.0

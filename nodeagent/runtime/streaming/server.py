@@ -12,8 +12,8 @@ from http import HTTPStatus
 from nodeagent.runtime.sessions import Sessions, Ticket
 from nodeagent.runtime.streaming import channels as ch
 from nodeagent.runtime.streaming import commands, portforward, request
-from nodeagent.runtime.streaming import websocket as ws
 from nodeagent.runtime.streaming.request import BadRequest, Request
+from sampan import websocket as ws
 
 log = logging.getLogger("sampan.runtime")
 

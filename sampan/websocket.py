@@ -1,7 +1,7 @@
-"""WebSocket, the server's half (RFC 6455): the handshake's answer, frames in, frames out. No extensions.
+"""WebSocket's frames (RFC 6455), for both ends: the handshake's answer, bytes in, bytes out. No extensions.
 
-`Decoder` and `encode` are pure. Client frames are masked or refused; control frames come through in the middle of a
-fragmented message; a message is bounded.
+Pure: no socket is touched here. A client masks its frames and a server does not, and neither takes the other's habit;
+control frames come through in the middle of a fragmented message; a message is bounded.
 """
 
 import base64
@@ -37,7 +37,7 @@ def accept_key(key: str) -> str:
 
 
 def encode(opcode: int, data: bytes, mask: bytes = b"") -> bytes:
-    """One frame, whole. A server's has no mask."""
+    """One message as one frame. A client's `mask` is four random bytes, a server has none."""
     bit = 0x80 if mask else 0
     if len(data) < 126:
         head = struct.pack("!BB", 0x80 | opcode, bit | len(data))
@@ -57,8 +57,10 @@ def _masked(data: bytes, mask: bytes) -> bytes:
 class Decoder:
     """Bytes in, messages out."""
 
-    def __init__(self, most_bytes: int = MOST_MESSAGE_BYTES) -> None:
+    def __init__(self, most_bytes: int = MOST_MESSAGE_BYTES, *, from_client: bool = True) -> None:
+        """`from_client`: whether the peer is the client, whose frames are masked."""
         self._most = most_bytes
+        self._masked = from_client
         self._buffer = bytearray()
         self._parts = bytearray()
         self._opcode = 0
@@ -89,8 +91,8 @@ class Decoder:
         opcode, length, at = buffer[0] & 0x0F, buffer[1] & 0x7F, 2
         if buffer[0] & 0x70 or opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
             raise WebSocketError(f"frame of unknown kind {buffer[0]:#x}")
-        if not buffer[1] & 0x80:
-            raise WebSocketError("a client's frame is not masked")
+        if bool(buffer[1] & 0x80) != self._masked:
+            raise WebSocketError("a client's frame is not masked" if self._masked else "a server's frame is masked")
         if length > 125:
             if opcode >= CLOSE:
                 raise WebSocketError("a control frame is longer than 125 bytes")
@@ -102,10 +104,12 @@ class Decoder:
             raise WebSocketError("a control frame is fragmented")
         if length > self._most:
             raise WebSocketError(f"a frame is longer than {self._most} bytes", 1009)
-        if len(buffer) < at + 4 + length:
+        start = at + 4 if self._masked else at
+        if len(buffer) < start + length:
             return None
-        mask = bytes(buffer[at : at + 4])
-        payload = _masked(bytes(buffer[at + 4 : at + 4 + length]), mask)
+        payload = bytes(buffer[start : start + length])
+        if self._masked:
+            payload = _masked(payload, bytes(buffer[at:start]))
         final = bool(buffer[0] & 0x80)
-        del buffer[: at + 4 + length]
+        del buffer[: start + length]
         return final, opcode, payload

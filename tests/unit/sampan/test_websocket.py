@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodeagent.runtime.streaming.websocket import (
+from sampan.websocket import (
     BINARY,
     CLOSE,
     PING,
@@ -27,19 +27,19 @@ messages = st.lists(
 )
 
 
-@given(messages, st.binary(min_size=4, max_size=4), st.integers(1, 50))
+@given(messages, st.one_of(st.just(b""), st.binary(min_size=4, max_size=4)), st.integers(1, 50))
 def test_messages_come_back_as_they_went_however_they_are_cut(sent, mask: bytes, step: int) -> None:
     wire = b"".join(encode(message.opcode, message.data, mask) for message in sent)
-    decoder, came = Decoder(), []
+    decoder, came = Decoder(from_client=bool(mask)), []
     for at in range(0, len(wire), step):
         came += decoder.feed(wire[at : at + step])
     assert came == sent
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_are_messages_or_a_clear_error(noise: bytes) -> None:
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_messages_or_a_clear_error(noise: bytes, from_client: bool) -> None:
     with contextlib.suppress(WebSocketError):
-        assert all(len(message.data) <= 1000 for message in Decoder(1000).feed(noise))
+        assert all(len(message.data) <= 1000 for message in Decoder(1000, from_client=from_client).feed(noise))
 
 
 def test_long_messages_use_the_longer_lengths() -> None:
@@ -71,6 +71,18 @@ def test_a_message_in_fragments_with_a_ping_in_the_middle() -> None:
 def test_what_breaks_the_protocol_is_named(wire: bytes, text: str) -> None:
     with pytest.raises(WebSocketError, match=text):
         list(Decoder().feed(wire))
+
+
+def test_a_server_masks_nothing() -> None:
+    with pytest.raises(WebSocketError, match="a server's frame is masked"):
+        list(Decoder(from_client=False).feed(encode(BINARY, b"x", b"abcd")))
+
+
+def test_the_rfcs_examples() -> None:
+    server = Decoder(from_client=False)
+    assert list(server.feed(bytes.fromhex("810548656c6c6f"))) == [Message(TEXT, b"Hello")]  # RFC 6455, section 5.7
+    assert list(server.feed(bytes.fromhex("010348656c80026c6f"))) == [Message(TEXT, b"Hello")]
+    assert encode(TEXT, b"Hello", bytes.fromhex("37fa213d")) == bytes.fromhex("818537fa213d7f9f4d5158")
 
 
 def test_the_handshakes_example() -> None:
