@@ -167,7 +167,9 @@ def _credentials(args: argparse.Namespace) -> Credentials | None:
 def _pull(store: ImageStore, args: argparse.Namespace) -> None:
     import asyncio
 
-    print(asyncio.run(store.pull(args.ref, _credentials(args), progress=_say)))
+    from nodeagent.runtime.images.registry import pull
+
+    print(asyncio.run(pull(store, args.ref, _credentials(args), progress=_say)))
 
 
 def _push(store: ImageStore, args: argparse.Namespace) -> None:
@@ -175,8 +177,7 @@ def _push(store: ImageStore, args: argparse.Namespace) -> None:
 
     from nodeagent.runtime.images.registry import push
 
-    insecure = store.insecure_registries
-    print(asyncio.run(push(store, args.ref, _credentials(args), progress=_say, insecure=insecure)))
+    print(asyncio.run(push(store, args.ref, _credentials(args), progress=_say)))
 
 
 def _save(store: ImageStore, args: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from nodeagent.runtime.images.beneath import open_in_root
 from nodeagent.runtime.images.compression import Plain
 from nodeagent.runtime.images.digests import Readable, hex_of, is_digest
 from nodeagent.runtime.images.errors import FormatError, NotFound, UnsafeLayer
-from nodeagent.runtime.images.intake import Intake
+from nodeagent.runtime.images.intake import Intake, importing
 from nodeagent.runtime.images.merged import MOST_LINKS, split
 from nodeagent.runtime.images.oci import (
     CONFIG,
@@ -69,7 +69,7 @@ def load(
     Raises ImageError; images before the broken one stay.
     """
     where = str(source) if isinstance(source, Path) else "archive from standard input"
-    with store.importing() as intake:
+    with importing(store) as intake:
         if isinstance(source, Path) and source.is_dir():
             with _opened_directory(source, where) as directory:
                 return _load(intake, directory, where, name, progress)

@@ -14,10 +14,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nodeagent.runtime.images import reference
 from nodeagent.runtime.images.digests import Readable, chain_ids, digest_of, hex_of
@@ -25,10 +22,9 @@ from nodeagent.runtime.images.errors import DigestMismatch, FormatError, ImageEr
 from nodeagent.runtime.images.layout import Entry, Layout
 from nodeagent.runtime.images.locks import locked
 from nodeagent.runtime.images.oci import Descriptor, parse_config, parse_manifest
+from nodeagent.runtime.images.records import boot_id, read_record
+from nodeagent.runtime.images.store import ImageStore
 from nodeagent.runtime.images.unpack import DEFAULT_LIMITS, Limits, unpack_layer
-
-if TYPE_CHECKING:
-    from nodeagent.runtime.images.store import ImageStore
 
 CHUNK = 1 << 20
 
@@ -36,33 +32,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syncfs.argtypes = (ctypes.c_int,)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is known of an unpacked layer. `boot` is the boot in which it was written: until an image names the
-    layer, it may not have reached the disk, and another boot must not trust it."""
-
-    diff_id: str
-    bytes: int
-    entries: int
-    boot: str
-
-
-def read_record(path: Path) -> Record | None:
-    try:
-        value = json.loads(path.read_bytes())
-        return Record(value["diff_id"], int(value["bytes"]), int(value["entries"]), value["boot"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-@cache
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+@contextmanager
+def importing(store: ImageStore) -> Iterator[Intake]:
+    """The way in: blobs and layers added through the Intake are safe from garbage collection while it is open."""
+    with store.kept_from_collection():
+        yield Intake(store)
 
 
 class Intake:
-    """Made by `ImageStore.importing`, which keeps garbage collection away meanwhile. Safe to use from several
-    threads."""
+    """Made by `importing`, which keeps garbage collection away meanwhile. Safe to use from several threads."""
 
     def __init__(self, store: ImageStore, limits: Limits = DEFAULT_LIMITS) -> None:
         self.store = store

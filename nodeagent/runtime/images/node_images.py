@@ -56,7 +56,9 @@ class NodeImages:
             image = await self.have(ref)
             if image is not None:
                 return image.id
-        return await self.store.pull(ref, auth)
+        from nodeagent.runtime.images.registry import pull  # aiohttp, which most nodes never need
+
+        return await pull(self.store, ref, auth)
 
     def remove(self, image_id: str) -> Removed:
         """Take away what the node's own store has of it. Raises ImageInUse."""

@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol, TypeVar
 
 from nodeagent.runtime.images.digests import digest_of, hex_of
 from nodeagent.runtime.images.errors import DigestMismatch, ImageError, NotFound
-from nodeagent.runtime.images.intake import CHUNK, Intake
+from nodeagent.runtime.images.intake import CHUNK, Intake, importing
 from nodeagent.runtime.images.layout import Entry, Index
 from nodeagent.runtime.images.oci import DOCUMENT_BYTES, Descriptor, ImageDocument, parse_config, parse_manifest
 from nodeagent.runtime.images.store import Image, ImageStore, image_of
@@ -102,7 +102,7 @@ class Parent:
 
     def bring(self, image_id: str, entry: Entry, names: list[str], store: ImageStore) -> None:
         """Import an image into `store`, every digest verified. Raises ImageError, and changes nothing then."""
-        with store.importing() as intake:
+        with importing(store) as intake:
             manifest_text = self._document(entry.manifest)
             manifest = parse_manifest(manifest_text, f"{self.where}: manifest {entry.manifest}")
             if manifest.config.digest != image_id:

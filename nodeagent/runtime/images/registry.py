@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
 
 from nodeagent.runtime.images import reference
 from nodeagent.runtime.images.auth import Credentials
 from nodeagent.runtime.images.digests import digest_of
 from nodeagent.runtime.images.errors import DigestMismatch, FormatError, NotFound, RegistryError
-from nodeagent.runtime.images.intake import Intake
+from nodeagent.runtime.images.intake import Intake, importing
 from nodeagent.runtime.images.oci import (
     DOCUMENT_BYTES,
     INDEX_TYPES,
@@ -32,9 +31,7 @@ from nodeagent.runtime.images.oci import (
     parse_manifest,
 )
 from nodeagent.runtime.images.session import Interrupted, Session
-
-if TYPE_CHECKING:
-    from nodeagent.runtime.images.store import ImageStore, Progress
+from nodeagent.runtime.images.store import ImageStore, Progress
 
 DOWNLOADS = 3
 ATTEMPTS = 5
@@ -50,17 +47,18 @@ async def pull(
     auth: Credentials | None = None,
     *,
     progress: Progress | None = None,
-    insecure: Collection[str] = (),
     sleep: Sleep = asyncio.sleep,
 ) -> str:
     """Fetch an image and name it; returns its ID. Raises RegistryError, DigestMismatch, FormatError, NotFound."""
     say = progress or (lambda line: None)
     wanted = reference.parse(ref)
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(Session(wanted, auth, insecure=insecure, actions="pull"))
-        importing = store.importing()
-        intake = await asyncio.to_thread(importing.__enter__)
-        stack.callback(importing.__exit__, None, None, None)
+        session = await stack.enter_async_context(
+            Session(wanted, auth, insecure=store.insecure_registries, actions="pull")
+        )
+        way_in = importing(store)
+        intake = await asyncio.to_thread(way_in.__enter__)
+        stack.callback(way_in.__exit__, None, None, None)
         say(f"pulling {wanted}")
         download = _Download(session, intake, say, sleep)
         top, digest, manifest = await download.manifest(wanted.digest or wanted.tag or "", str(wanted))
@@ -191,7 +189,6 @@ async def push(
     auth: Credentials | None = None,
     *,
     progress: Progress | None = None,
-    insecure: Collection[str] = (),
 ) -> str:
     """Send an image to the registry in its name; returns the manifest's digest. Raises RegistryError, NotFound."""
     say = progress or (lambda line: None)
@@ -201,7 +198,7 @@ async def push(
     target = reference.parse(ref)
     content = store.document(image.manifest)
     manifest = parse_manifest(content, f"manifest of {ref}")
-    async with Session(target, auth, insecure=insecure, actions="pull,push") as session:
+    async with Session(target, auth, insecure=store.insecure_registries, actions="pull,push") as session:
         for blob in dict.fromkeys((*manifest.layers, manifest.config)):
             if await session.exists(f"blobs/{blob.digest}"):
                 continue

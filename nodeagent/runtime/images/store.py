@@ -17,14 +17,13 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from nodeagent.runtime.images import reference
-from nodeagent.runtime.images.auth import Credentials
 from nodeagent.runtime.images.cache import forget_layers
 from nodeagent.runtime.images.digests import digest_of, hex_of
 from nodeagent.runtime.images.errors import DigestMismatch, ImageError, ImageInUse, NotFound
-from nodeagent.runtime.images.intake import Intake, read_record
 from nodeagent.runtime.images.layout import Entry, Index, Layout
 from nodeagent.runtime.images.locks import locked, locked_if_free, replace_file
 from nodeagent.runtime.images.oci import DOCUMENT_BYTES, ImageConfig, ImageDocument, parse_config, parse_manifest
+from nodeagent.runtime.images.records import read_record
 
 DEFAULT_ROOT = Path("/var/lib/sampan/images")
 FOR_GOOD = b"*"
@@ -146,21 +145,15 @@ class ImageStore:
 
     # What comes and goes
 
-    async def pull(self, ref: str, auth: Credentials | None = None, *, progress: Progress | None = None) -> str:
-        """Fetch an image from its registry, verified; returns its ID. Raises ImageError."""
-        from nodeagent.runtime.images.registry import pull
-
-        return await pull(self, ref, auth, progress=progress, insecure=self.insecure_registries)
-
     @contextmanager
-    def importing(self) -> Iterator[Intake]:
-        """The way in: blobs and layers added through the Intake are safe from garbage collection while it is open."""
+    def kept_from_collection(self) -> Iterator[None]:
+        """While it is open, garbage collection waits: blobs and layers may come that nothing names yet."""
         self.layout.make()
         with locked_if_free(self.layout.import_lock) as alone:
             if alone:
                 self._sweep()
         with locked(self.layout.import_lock, shared=True):
-            yield Intake(self)
+            yield
 
     def tag(self, ref: str, name: str) -> None:
         """Let `name` mean the image that `ref` means. Raises NotFound, InvalidReference."""

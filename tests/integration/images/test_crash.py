@@ -11,6 +11,7 @@ import pytest
 
 from nodeagent.runtime.images.archives import save
 from nodeagent.runtime.images.build.builder import build
+from nodeagent.runtime.images.intake import importing
 from nodeagent.runtime.images.store import ImageStore
 
 pytestmark = [
@@ -30,6 +31,7 @@ def watch(event, args):
             os.kill(os.getpid(), signal.SIGKILL)
 from pathlib import Path
 from nodeagent.runtime.images.archives import load
+from nodeagent.runtime.images.intake import importing
 from nodeagent.runtime.images.store import ImageStore
 sys.addaudithook(watch)
 load(ImageStore(sys.argv[2]), Path(sys.argv[3]))
@@ -74,7 +76,7 @@ def test_killed_at_any_step_an_import_leaves_a_store_that_works(archive: Path, t
             check_whole(ImageStore(store.root))
     assert killed > 10
     check_whole(store)
-    with store.importing():
+    with importing(store):
         pass
     assert store.collect()
     assert os.listdir(store.root / "tmp") == []

@@ -88,7 +88,7 @@ async def test_what_is_pushed_can_be_pulled(registry: str, local: ImageStore, tm
     local.tag("app:v1", f"{registry}/team/app:v1")
     digest = await push(local, f"{registry}/team/app:v1")
     remote = ImageStore(tmp_path / "remote")
-    image_id = await remote.pull(f"{registry}/team/app:v1")
+    image_id = await pull(remote, f"{registry}/team/app:v1")
     image, original = remote.resolve(f"{registry}/team/app:v1"), local.resolve("app:v1")
     assert image is not None
     assert original is not None
@@ -96,7 +96,7 @@ async def test_what_is_pushed_can_be_pulled(registry: str, local: ImageStore, tm
     assert image.repo_digests == (f"{registry}/team/app@{digest}",)
     assert [Path(t).name for t in image.layers] == [Path(t).name for t in original.layers]
     by_digest = ImageStore(tmp_path / "third")
-    await by_digest.pull(f"{registry}/team/app@{digest}")
+    await pull(by_digest, f"{registry}/team/app@{digest}")
     found = by_digest.resolve(f"{registry}/team/app@{digest}")
     assert found is not None
     assert found.repo_tags == ()
@@ -124,7 +124,7 @@ async def test_skopeos_images_of_both_formats_are_pulled(
     process = await asyncio.create_subprocess_exec(*command)
     assert await process.wait() == 0
     remote = ImageStore(tmp_path / "remote")
-    await remote.pull(f"{registry}/skopeo/app:{form}")
+    await pull(remote, f"{registry}/skopeo/app:{form}")
     image, original = remote.resolve(f"{registry}/skopeo/app:{form}"), local.resolve("app:v1")
     assert image is not None
     assert original is not None
@@ -136,11 +136,11 @@ async def test_a_tag_that_moved_is_followed(registry: str, local: ImageStore, tm
     local.tag("app:v1", name)
     await push(local, name)
     remote = ImageStore(tmp_path / "remote")
-    first = await remote.pull(name)
+    first = await pull(remote, name)
     (tmp_path / "context/a").write_text("other")
     build(local, tmp_path / "context", names=[name])
     await push(local, name)
-    second = await remote.pull(name)
+    second = await pull(remote, name)
     assert first != second
     image = remote.resolve(name)
     assert image is not None
@@ -149,7 +149,7 @@ async def test_a_tag_that_moved_is_followed(registry: str, local: ImageStore, tm
 
 async def test_what_is_not_there_is_told(registry: str, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"nothing/here: has no manifests v9"):
-        await ImageStore(tmp_path / "s").pull(f"{registry}/nothing/here:v9")
+        await pull(ImageStore(tmp_path / "s"), f"{registry}/nothing/here:v9")
 
 
 # A registry of our own making, to misbehave on purpose.
@@ -370,4 +370,4 @@ async def test_a_cancelled_pull_leaves_the_store_usable(wayward: tuple[Wayward, 
         await task
     assert store.collect()
     registry.faults = []
-    assert await store.pull(f"{address}/app:v1")
+    assert await pull(store, f"{address}/app:v1")

@@ -27,7 +27,7 @@ from nodeagent.runtime.images.build.patterns import PatternError
 from nodeagent.runtime.images.build.stages import Stage, find_stage, needed_stages
 from nodeagent.runtime.images.cache import CachedLayer, recall_layer, remember_layer
 from nodeagent.runtime.images.errors import BuildError, FormatError, ImageError
-from nodeagent.runtime.images.intake import Intake
+from nodeagent.runtime.images.intake import Intake, importing
 from nodeagent.runtime.images.merged import MergedView, split
 from nodeagent.runtime.images.oci import Descriptor, canonical, host_platform, parse_manifest
 from nodeagent.runtime.images.store import ImageStore, Progress
@@ -56,7 +56,7 @@ def build(
         raise BuildError(str(context), "is not a directory")
     path = dockerfile if dockerfile is not None else context / "Dockerfile"
     parsed = parse(read_text(path), str(path))
-    with store.importing() as intake, intake.workspace() as space:
+    with importing(store) as intake, intake.workspace() as space:
         builder = _Builder(
             store, intake, space, context, path, parsed, dict(arguments or {}), say, use_cache, source_date_epoch()
         )

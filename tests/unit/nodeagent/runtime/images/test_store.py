@@ -10,6 +10,7 @@ import pytest
 
 from nodeagent.runtime.images.archives import load, save
 from nodeagent.runtime.images.errors import DigestMismatch, FormatError, ImageInUse, InvalidReference, NotFound
+from nodeagent.runtime.images.intake import importing
 from nodeagent.runtime.images.store import ImageStore
 
 pytestmark = [
@@ -148,7 +149,7 @@ def test_garbage_waits_while_an_import_runs(
     store: ImageStore, layer: Callable[..., bytes], docker_archive: Callable[..., io.BytesIO]
 ) -> None:
     load(store, docker_archive([layer(("a", FILE, b""))], ["app"]))
-    with store.importing() as intake:
+    with importing(store) as intake:
         kept = intake.put(b"{}")
         store.remove("app")
         assert store.blob(kept).exists()
