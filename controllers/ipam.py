@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 
+from sampan import fake
 from sampan.actions import Action, Event, Patch
 from sampan.api.core_v1 import Node
 from sampan.events import NORMAL
@@ -30,8 +31,10 @@ class Ranges:
         self._given: dict[str, Network] = {}
 
     def reconcile(self, node: Node, world: World) -> Iterator[Action]:
-        """Give a new node its range."""
+        """Give a new node its range. A fake one's pods have addresses that nobody routes."""
         name = node.metadata.name or ""
+        if node.metadata.labels.get(fake.LABEL) == fake.VALUE:
+            return
         if node.spec.pod_cidr or node.metadata.deletion_timestamp is not None:
             self._given.pop(name, None)
             return

@@ -20,6 +20,7 @@ from deploy import (
     api,
     cgroups,
     control,
+    fake,
     kubeconfig,
     ledger,
     lookup,
@@ -84,11 +85,15 @@ def start(name: str, wanted: Cluster | None, say: Say, progress: Progress | None
         _still_there(process, where, deadline)
     say(f"API server ready after {time.monotonic() - began:.1f} s")
     write_kubeconfigs(cluster, where)
-    waiting = {node.name for node in cluster.spec.nodes} - set(going_on)
+    real, fakes = {node.name for node in cluster.spec.nodes} - set(going_on), fake.awake(cluster)
+    waiting = real | fakes
     for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, deadline, since) if waiting else ():
         if ready and node in waiting:
             waiting.discard(node)
-            say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
+            if node in real:
+                say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
+            elif not waiting & fakes:
+                say(f"{len(fakes)} fake nodes Ready after {time.monotonic() - began:.1f} s")
         if not waiting:
             break
     for machine in going_on:
@@ -97,7 +102,7 @@ def start(name: str, wanted: Cluster | None, say: Say, progress: Progress | None
         else:
             waiting.add(machine)
     if waiting:
-        late = ", ".join(f"{one}{_trouble(where, one)}" for one in sorted(waiting))
+        late = fake.few(f"{one}{_trouble(where, one)}" for one in sorted(waiting))
         raise ClusterError(
             where=f"cluster {name}",
             what=f"not Ready after {patience:.0f} s: {late}",
@@ -273,11 +278,50 @@ def add_node(
     return chosen
 
 
+def add_fake_nodes(name: str, count: int, say: Say, shape: Mapping[str, Any] | None = None) -> None:
+    """Add so many fake nodes and wait until they are Ready. `shape` are more fields of FakeNodes, for all of them."""
+    where = lookup.cluster_places(name)
+    before = fake.awake(spec.load(where.description))
+    began, since = time.monotonic(), time.time()
+    control.ask(where.control, {"do": "fake-nodes", "add": count} | dict(shape or {}))
+    cluster = spec.load(where.description)
+    waiting = fake.awake(cluster) - before
+    say(f"{len(waiting)} fake nodes: {fake.few(one for one in cluster.spec.fake_nodes.names if one in waiting)}")
+    for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + START_SECONDS, since):
+        if ready:
+            waiting.discard(node)
+        if not waiting:
+            say(f"all Ready after {time.monotonic() - began:.1f} s")
+            return
+    raise ClusterError(
+        where=f"cluster {name}",
+        what=f"not Ready after {START_SECONDS:.0f} s: {fake.few(sorted(waiting))}",
+        remedy=f"see {where.logs / fake.CHILD}.log",
+    )
+
+
+def remove_fake_nodes(name: str, count: int) -> list[str]:
+    """Remove the last `count` fake nodes. Returns their names. Raises ClusterError when there are fewer."""
+    where = lookup.cluster_places(name)
+    cluster = spec.load(where.description)
+    names = cluster.spec.fake_nodes.names
+    if count > len(names):
+        raise ClusterError(
+            where=f"cluster {name}", what=f"it has {len(names)} fake nodes, not {count}", remedy="remove fewer"
+        )
+    removed = names[len(names) - count :]
+    control.ask(where.control, {"do": "fake-nodes", "remove": removed})
+    for node in removed:
+        api.delete(where.pki, cluster.spec.api_port, f"/api/v1/nodes/{node}")
+    return removed
+
+
 def wait_for_node(where: Places, node: str, since: float, say: Say) -> None:
     """Wait until one node has said after `since` (seconds since the epoch) that it is Ready."""
     cluster = spec.load(where.description)
     began = time.monotonic()
-    patience = MACHINES_SECONDS if lookup.node_of(cluster, node).driver == "vm" else START_SECONDS
+    machine = not fake.is_fake(cluster, node) and lookup.node_of(cluster, node).driver == "vm"
+    patience = MACHINES_SECONDS if machine else START_SECONDS
     for name, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + patience, since):
         if name == node and ready:
             say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
@@ -288,10 +332,14 @@ def wait_for_node(where: Places, node: str, since: float, say: Say) -> None:
 def node_request(name: str, node: str, what: str) -> None:
     """`stop`, `start`, `remove`, `disconnect` or `connect` a node."""
     where = lookup.cluster_places(name)
-    known = lookup.node_in(where, node)
-    if what == "start" and known.driver == "vm":
-        readiness.check_memory([known], readiness.memory_available())
-    control.ask(where.control, {"do": f"node-{what}", "name": node})
+    if fake.is_fake(spec.load(where.description), node):
+        fake.check_action(node, what)
+        control.ask(where.control, {"do": "fake-nodes", what: [node]})
+    else:
+        known = lookup.node_in(where, node)
+        if what == "start" and known.driver == "vm":
+            readiness.check_memory([known], readiness.memory_available())
+        control.ask(where.control, {"do": f"node-{what}", "name": node})
     if what == "remove":
         api.delete(where.pki, spec.load(where.description).spec.api_port, f"/api/v1/nodes/{node}")
 

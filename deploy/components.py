@@ -20,6 +20,7 @@ from deploy.places import NodePlaces, Places, image_store
 from deploy.spec import Cluster, NodeSpec
 
 PRELOADED = ("apiserver.main", "scheduler.main", "controllers.main", "nodeagent.main", "nodeagent.runtime.main")
+"""What most clusters need; another component (fake nodes) is imported by the process that is it."""
 SHARED = ("PODS", "NODES", "SERVICES", "NAMESPACES", "SERVICE_ACCOUNTS", "CONFIG_MAPS", "LEASES", "EVENTS")
 API_PORT = 6443
 START_FORK_SERVER = (

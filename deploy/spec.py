@@ -11,13 +11,15 @@ from typing import Any, Literal
 import yaml
 from pydantic import ConfigDict, ValidationError, field_validator, model_validator
 
-from sampan import quantity
+from sampan import fake, quantity
 from sampan.api.base import Object, field
 from sampan.errors import ClusterError
 
 API_VERSION = "sampan.dev/v1alpha1"
 NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 MOST_NODES = 200
+MOST_FAKE_NODES = 5000
+FAKE_AMOUNTS = ("cpu", "memory", "ephemeral-storage", "pods")
 SHORT_SIZE = re.compile(r"([0-9]+)([kmgt])b?", re.IGNORECASE)
 """As other tools' command lines have sizes: 1g is 1Gi."""
 SMALLEST = 256 << 20
@@ -107,6 +109,43 @@ class NodeSpec(_Described):
         return self
 
 
+class FakeNodes(_Described):
+    """Nodes without a machine, fake-1 to fake-`count`. A bare number stands for `count`."""
+
+    count: int = field(0, doc="The highest number of a fake node.")
+    capacity: dict[str, str] = field(
+        default_factory=dict, doc="What each offers; 32 processors, 256Gi and 110 pods unless told."
+    )
+    labels: dict[str, str] = field(default_factory=dict, doc="Labels that they register with.")
+    zones: int = field(0, doc="So many values of topology.kubernetes.io/zone, in turn; 0 is no such label.")
+    taint: bool = field(False, doc="Whether they have the taint sampan.dev/fake=true:NoSchedule.")
+    without: list[str] = field(default_factory=list, doc="Those of the numbers that were removed, by name.")
+    stopped: list[str] = field(default_factory=list, doc="Those that do not report, by name.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return {"count": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _possible(self) -> FakeNodes:
+        if not 0 <= self.count <= MOST_FAKE_NODES:
+            raise ValueError(f"{self.count} fake nodes; a cluster has 0 to {MOST_FAKE_NODES}")
+        if self.zones < 0:
+            raise ValueError(f"zones: {self.zones} is less than 0")
+        for name, amount in self.capacity.items():
+            if name not in FAKE_AMOUNTS and "/" not in name:
+                raise ValueError(f"capacity: {name!r} is none of {', '.join(FAKE_AMOUNTS)}, nor a name with a domain")
+            quantity.parse(amount)
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """Those that there are."""
+        gone = set(self.without)
+        return [name for number in range(1, self.count + 1) if (name := f"{fake.PREFIX}{number}") not in gone]
+
+
 class Network(_Described):
     """Address ranges. All of them exist only inside the cluster's own network namespace."""
 
@@ -193,6 +232,9 @@ class ClusterSpec(_Described):
     """What a cluster is to be."""
 
     nodes: list[NodeSpec] = field(default_factory=list, doc="The nodes, in the order of their addresses.")
+    fake_nodes: FakeNodes = field(
+        default_factory=lambda: FakeNodes(), doc="Nodes without a machine, for trials of scale."
+    )
     api_port: int = field(0, doc="The API's port on the machine's loopback; 0 takes a free one and keeps it.")
     network: Network = field(default_factory=lambda: Network(), doc="Address ranges.")
     timing: Timing = field(default_factory=lambda: Timing(), doc="Failure detection.")
@@ -207,6 +249,8 @@ class ClusterSpec(_Described):
             raise ValueError("two nodes have the same name")
         if len(names) > MOST_NODES:
             raise ValueError(f"{len(names)} nodes; a local cluster has at most {MOST_NODES}")
+        if both := set(names) & set(self.fake_nodes.names):
+            raise ValueError(f"{sorted(both)[0]} is a node and a fake node: give the node another name")
         if self.pod_pids_limit < 1 and self.pod_pids_limit != -1:
             raise ValueError(f"podPidsLimit {self.pod_pids_limit} is neither -1 nor at least 1")
         if not 0 <= self.api_port <= 65535:

@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups, components, control_plane, links, mounts, pausing, pki, removal, spec, syscalls
+from deploy import cgroups, components, control_plane, fake, links, mounts, pausing, pki, removal, spec, syscalls
 from deploy.drivers.driver import Driver, node_child
 from deploy.drivers.namespaces import Namespaces
 from deploy.drivers.vm import Machines
 from deploy.places import NodePlaces, Places
 from deploy.process_tree import ChildSpec, ProcessTree, start_time
 from deploy.renewal import Renewal, renew_kubeconfigs
-from deploy.spec import Cluster, NodeSpec
+from deploy.spec import Cluster, ClusterSpec, NodeSpec
 from sampan.version import VERSION
 
 CONTROL_PLANE = ("etcd", "apiserver", "controllers", "scheduler")
@@ -63,6 +63,8 @@ class Supervisor:
         for one in cluster.spec.nodes:
             if pki.paths(places.pki, f"node-{one.name}")[0].exists():  # a node that joins renews its own
                 pki.ensure_node(cluster, one, places.pki)
+        if cluster.spec.fake_nodes.names:
+            fake.ensure_certificate(cluster, places)
         renew_kubeconfigs(cluster, places)
         return pki.next_due(places.pki, datetime.now(UTC))
 
@@ -106,6 +108,7 @@ class Supervisor:
             self._start_node(one)
         for name in ("controllers", "scheduler"):
             self._control_plane(name)
+        self._start_fake_nodes()
         self._tree.run()
 
     def _control_plane(self, name: str) -> None:
@@ -121,6 +124,12 @@ class Supervisor:
     def _start_node(self, one: NodeSpec) -> None:
         for child in self._driver(one).children(self._cluster, one):
             self._tree.add(child)
+
+    def _start_fake_nodes(self) -> None:
+        """One process for all of them, begun anew for what the description says now; none without any."""
+        self._tree.remove(fake.CHILD)
+        if self._cluster.spec.fake_nodes.names:
+            self._tree.add(fake.child(self._cluster, self._places, self._system))
 
     def _end_node(self, one: NodeSpec) -> None:
         first = node_child(one.name)
@@ -168,6 +177,13 @@ class Supervisor:
             case {"do": "restart", "component": str(name)} if name in CONTROL_PLANE:
                 self._tree.remove(name)
                 self._control_plane(name)
+                return {}
+            case {"do": "fake-nodes"}:
+                described = fake.changed(self._cluster.spec.fake_nodes, request)
+                fresh = self._cluster.spec.to_json() | {"fakeNodes": described.to_json()}
+                self._cluster = self._cluster.model_copy(update={"spec": ClusterSpec.from_json(fresh)})
+                save(self._cluster, self._places)
+                self._start_fake_nodes()
                 return {}
             case {"do": "node-add", "node": dict(value)}:
                 return self._add_node(NodeSpec.from_json(value))

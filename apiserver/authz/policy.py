@@ -114,9 +114,17 @@ CONTROLLERS = (
     Rule(("approve", "sign"), ("certificates.k8s.io",), ("signers",)),
     Rule(("get",), urls=("/metrics",)),
 )
+FAKE_NODES = (
+    Rule((*READ, "create", "patch"), ("",), ("nodes",)),
+    Rule(("patch",), ("",), ("nodes/status", "pods/status")),
+    Rule((*READ, "delete"), ("",), ("pods",)),
+    Rule(("create", "get", "patch"), ("coordination.k8s.io",), ("leases",), namespace="kube-node-lease"),
+)
+"""The one agent of all fake nodes: what an agent may do with its own node and pods, with those of any."""
 
 USERS: dict[str, tuple[Rule, ...]] = {
     "system:kube-scheduler": SCHEDULER,
+    "system:sampan:fake-nodes": FAKE_NODES,
     "system:kube-controller-manager": CONTROLLERS,
 }
 GROUPS: dict[str, tuple[Rule, ...]] = {

@@ -48,6 +48,7 @@ COMMANDS = {
     "image": "build, load, pull, push, tag, save, list and remove images",
     "label": "change the labels of objects",
     "logs": "print a container's logs",
+    "node": "change one node of a local cluster, or add fake ones: short for cluster node",
     "patch": "change fields of an object",
     "plugin": "list the plugins on PATH: programs named kctl-NAME",
     "port-forward": "forward local ports to a pod",
