@@ -12,7 +12,7 @@ import yaml
 from pydantic import ConfigDict, ValidationError, field_validator, model_validator
 
 from sampan import fake, quantity
-from sampan.api.base import Object, field
+from sampan.api.base import Object, Quantity, field
 from sampan.errors import ClusterError
 
 API_VERSION = "sampan.dev/v1alpha1"
@@ -113,7 +113,7 @@ class FakeNodes(_Described):
     """Nodes without a machine, fake-1 to fake-`count`. A bare number stands for `count`."""
 
     count: int = field(0, doc="The highest number of a fake node.")
-    capacity: dict[str, str] = field(
+    capacity: dict[str, Quantity] = field(
         default_factory=dict, doc="What each offers; 32 processors, 256Gi and 110 pods unless told."
     )
     labels: dict[str, str] = field(default_factory=dict, doc="Labels that they register with.")
