@@ -69,6 +69,8 @@ class StartContainer:
     sandbox_id: str
     restart_count: int
     backoff: float
+    made: str = ""
+    """A container that was created and never started, whoever did that: start this one."""
     key: str = START
 
 
@@ -315,7 +317,11 @@ class _Running:
                 return
         if self.held_back(member.name) or not self.seen.volumes_ready:
             return
-        # one that was made, but never started, hands its delay on
+        if newest is not None and newest.state is ContainerState.CREATED:
+            made = newest.id if newest.hash == container_hash(member) else ""
+            count = newest.restart_count + (not made)
+            self.add(StartContainer(member.name, member.kind, sandbox_id, count, newest.backoff, made))
+            return
         backoff = next_backoff(newest) if newest is None or newest.exited else newest.backoff
         count = restart_count(self.pod, self.seen, member.name)
         self.add(StartContainer(member.name, member.kind, sandbox_id, count, backoff))

@@ -84,8 +84,46 @@ async def start_container(
     def say(type_: str, reason: str, message: str) -> None:
         node.say(pod, type_, reason, message, container=member)
 
-    config = sandbox_of(node, pod, sandbox.attempt)
     ips = node.facts.host_ips if pod.spec.host_network else sandbox.ips
+    container_id = step.made or await _create(node, pod, member, step, sandbox, seen, ips, say, pulled)
+    created(container_id)
+    try:
+        await node.runtime.start_container(container_id)
+    except CriError as error:
+        say("Warning", "Failed", f"Error: {error.detail}")
+        raise StartFailure("RunContainerError", error.detail, container_id) from None
+    say("Normal", "Started", f"Started container {member.name}")
+    started(container_id)
+    hook = member.spec.lifecycle.post_start if member.spec.lifecycle is not None else None
+    if hook is not None:
+        ip = ips[0] if ips else ""
+        try:
+            await run_hook(
+                hook,
+                runtime=node.runtime,
+                container_id=container_id,
+                spec=member.spec,
+                pod_ip=ip,
+                clock=node.clock,
+            )
+        except (HookError, ProbeError, TimeoutError) as error:
+            say("Warning", "FailedPostStartHook", f"PostStartHook failed: {error}")
+            raise StartFailure("PostStartHookError", f"PostStartHook failed: {error}", container_id) from None
+    return container_id
+
+
+async def _create(
+    node: NodeContext,
+    pod: core_v1.Pod,
+    member: Member,
+    step: StartContainer,
+    sandbox: Sandbox,
+    seen: Observed,
+    ips: tuple[str, ...],
+    say: Callable[[str, str, str], None],
+    pulled: Callable[[], None],
+) -> str:
+    config = sandbox_of(node, pod, sandbox.attempt)
     try:
         image = await node.images.ensure(
             member.spec.image or "", member.spec.image_pull_policy, _pull_secrets(node, pod), config, say
@@ -125,30 +163,7 @@ async def start_container(
     except CriError as error:
         say("Warning", "Failed", f"Error: {error.detail}")
         raise StartFailure("CreateContainerError", error.detail) from None
-    created(container_id)
     say("Normal", "Created", f"Created container: {member.name}")
-    try:
-        await node.runtime.start_container(container_id)
-    except CriError as error:
-        say("Warning", "Failed", f"Error: {error.detail}")
-        raise StartFailure("RunContainerError", error.detail, container_id) from None
-    say("Normal", "Started", f"Started container {member.name}")
-    started(container_id)
-    hook = member.spec.lifecycle.post_start if member.spec.lifecycle is not None else None
-    if hook is not None:
-        ip = ips[0] if ips else ""
-        try:
-            await run_hook(
-                hook,
-                runtime=node.runtime,
-                container_id=container_id,
-                spec=member.spec,
-                pod_ip=ip,
-                clock=node.clock,
-            )
-        except (HookError, ProbeError, TimeoutError) as error:
-            say("Warning", "FailedPostStartHook", f"PostStartHook failed: {error}")
-            raise StartFailure("PostStartHookError", f"PostStartHook failed: {error}", container_id) from None
     return container_id
 
 

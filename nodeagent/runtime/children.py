@@ -11,6 +11,7 @@ Imports stay as small as the fork server's.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
@@ -20,7 +21,7 @@ from typing import Any, NoReturn
 from nodeagent.runtime import syscalls as sc
 from nodeagent.runtime.identity import UnknownUser
 from nodeagent.runtime.operations import Failed, Scene, perform
-from nodeagent.runtime.process import become, become_root, open_terminal, take_stdio
+from nodeagent.runtime.process import become, become_root, open_terminal, say, take_stdio
 
 _ALL_JOINED = sc.CLONE_NEWNS | sc.CLONE_NEWNET | sc.CLONE_NEWIPC | sc.CLONE_NEWUTS | sc.CLONE_NEWCGROUP
 _open_files = (1024, 4096)
@@ -32,8 +33,13 @@ def remember_open_files(limits: tuple[int, int]) -> None:
     _open_files = limits
 
 
-def container(request: dict[str, Any], fds: list[int], report: socket.socket, join: int | None) -> NoReturn:
-    """A container's first process, or with join (a pidfd) one more in a running container."""
+def container(
+    request: dict[str, Any], fds: list[int], report: socket.socket, join: int | None, record: int
+) -> NoReturn:
+    """A container's first process, or with join (a pidfd) one more in a running container.
+
+    record: of a container, where it is to note that it comes to exec.
+    """
     try:
         os.setsid()
         stdio = _stdio(fds)
@@ -48,7 +54,7 @@ def container(request: dict[str, Any], fds: list[int], report: socket.socket, jo
                 become_root()
             else:
                 sc.setns(join, _ALL_JOINED)
-        _exec(request["process"], stdio, report, scene)
+        _exec(request["process"], stdio, report, scene, record)
     except BaseException as error:
         _tell(report, error)
     finally:
@@ -62,6 +68,7 @@ def usher(
     stage: socket.socket,
     told: socket.socket,
     pid_namespace: int | None,
+    record: int,
 ) -> NoReturn:
     """Clone the first process of a container in a user namespace, and say which it is: {"pid": N} and its pidfd."""
     try:
@@ -77,7 +84,7 @@ def usher(
         pid, pidfd = sc.clone(new)
         if pid == 0:
             told.close()
-            _first(request, fds, report, stage)
+            _first(request, fds, report, stage, record)
         socket.send_fds(told, [json.dumps({"pid": pid}).encode()], [pidfd])
     except BaseException as error:
         _tell(told, error)
@@ -85,7 +92,9 @@ def usher(
         os._exit(0)
 
 
-def _first(request: dict[str, Any], fds: list[int], report: socket.socket, stage: socket.socket) -> NoReturn:
+def _first(
+    request: dict[str, Any], fds: list[int], report: socket.socket, stage: socket.socket, record: int
+) -> NoReturn:
     try:
         os.setsid()
         stdio = _stdio(fds)
@@ -93,7 +102,7 @@ def _first(request: dict[str, Any], fds: list[int], report: socket.socket, stage
         if not passed:  # the stagehand has failed and said so
             os._exit(127)
         sc.setns(passed[0], sc.CLONE_NEWNS)
-        _exec(request["process"], stdio, report, Scene())
+        _exec(request["process"], stdio, report, Scene(), record)
     except BaseException as error:
         _tell(report, error)
     finally:
@@ -127,7 +136,9 @@ def _stdio(fds: list[int]) -> tuple[int, int, int]:
     return null, null, null
 
 
-def _exec(process: dict[str, Any], stdio: tuple[int, int, int], report: socket.socket, scene: Scene) -> None:
+def _exec(
+    process: dict[str, Any], stdio: tuple[int, int, int], report: socket.socket, scene: Scene, record: int
+) -> None:
     """The rest of the way, once all namespaces are the container's. Returns never, or raises."""
     if process.get("terminal"):
         size = process.get("size")
@@ -136,14 +147,20 @@ def _exec(process: dict[str, Any], stdio: tuple[int, int, int], report: socket.s
         os.close(master)
         stdio = (slave, slave, slave)
     take_stdio(stdio)
+    if record >= 0:
+        record = fcntl.fcntl(record, fcntl.F_DUPFD_CLOEXEC, 5)  # out of the way of the two to come
     os.dup2(report.fileno(), 3, inheritable=False)
-    sc.close_all_from(4)
+    if record >= 0:
+        record = os.dup2(record, 4, inheritable=False)
+    sc.close_all_from(4 if record < 0 else 5)
     quiet = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=3)
     report.detach()
     try:
-        quiet.send(json.dumps({"warnings": scene.warnings}).encode())
+        say(quiet, {"warnings": scene.warnings})
         resource.setrlimit(resource.RLIMIT_NOFILE, _open_files)
-        become(process, quiet)
+        if not quiet.recv(16):  # the fork server died before it had written down that there is such a process
+            os._exit(127)
+        become(process, quiet, record)
     except BaseException as error:
         _tell(quiet, error)
         os._exit(127)

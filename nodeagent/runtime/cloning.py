@@ -38,7 +38,12 @@ def clone(flags: int, pid_namespace: int | None) -> tuple[int, int]:
 
 
 def clone_mapped(
-    request: dict[str, Any], fds: list[int], report: socket.socket, flags: int, pid_namespace: int | None
+    request: dict[str, Any],
+    fds: list[int],
+    report: socket.socket,
+    flags: int,
+    pid_namespace: int | None,
+    record: int,
 ) -> tuple[int, int, int]:
     """Clone the first process of a container in a user namespace, and who builds its mounts (children.py)."""
     told, tell = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -47,7 +52,7 @@ def clone_mapped(
         usher, usher_fd = sc.clone(0)
         if usher == 0:
             hands.close()
-            children.usher(request, fds, report, first, tell, pid_namespace)
+            children.usher(request, fds, report, first, tell, pid_namespace, record)
         tell.close()
         data, passed, _, _ = socket.recv_fds(told, _MOST_ANSWER, 1, socket.MSG_CMSG_CLOEXEC)
         os.waitid(os.P_PIDFD, usher_fd, os.WEXITED)

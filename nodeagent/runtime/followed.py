@@ -3,6 +3,7 @@
 Imports stay as small as the fork server's.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -45,6 +46,11 @@ class Pending:
         self.executed = 0
         self.error: dict[str, Any] | None = None
 
+    def go_on(self) -> None:
+        """Let the child come to its exec: from now on somebody will follow it, whoever dies."""
+        with contextlib.suppress(OSError):  # it has failed, and says so
+            self.report.send(b"go on")
+
 
 def boot_id() -> str:
     """Which run of the machine this is (random(4)): after another boot the same number and start time name another."""
@@ -86,23 +92,44 @@ def oom_kills(path: str) -> int:
     return 0
 
 
-def write_record(path: str, value: dict[str, Any], *, durably: bool) -> None:
-    """Write a file that was not there. durably: it is on the disk, name and all, before this returns.
+def write_exit(state_dir: str, name: str, value: dict[str, Any]) -> None:
+    """Write how a process ended; it is on the disk, name and all, before this returns.
 
-    A start needs no more than to survive us: a machine that crashes takes its containers along. No file is ever
-    replaced: ext4 answers a rename over another file with a flush of milliseconds.
+    A start's record needs no more than to survive us: a machine that crashes takes its containers along. No file is
+    ever replaced: ext4 answers a rename over another file with a flush of milliseconds.
     """
+    path = f"{state_dir}/processes/{name}.exit"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, json.dumps(value).encode())
-        if durably:
-            os.fsync(fd)
+        os.fsync(fd)
     finally:
         os.close(fd)
 
 
+_EXECUTED = b"\nexecuted"
+
+
+def open_record(path: str) -> int:
+    """A start's record, empty. What is recorded goes to its end, from us and from the child that we start."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def mark_executed(record: int) -> None:
+    """By the child, in its record: the next thing that it does is exec. Who finds no mark knows that it never did."""
+    with contextlib.suppress(OSError):  # a full disk: it only matters if the fork server dies too
+        os.write(record, _EXECUTED)
+
+
+def read_record(path: str) -> tuple[dict[str, Any], bool]:
+    """A start's record, and whether the process came as far as exec. Raises OSError, ValueError."""
+    with open(path, "rb") as file:
+        text, mark, _ = file.read().partition(_EXECUTED)
+    return dict(json.loads(text)), bool(mark)
+
+
 def recorded_exit(state_dir: str, name: str) -> dict[str, Any] | None:
-    """How a process ended, as write_record left it."""
+    """How a process ended, as write_exit left it."""
     try:
         with open(f"{state_dir}/processes/{name}.exit", "rb") as file:
             return dict(json.load(file))

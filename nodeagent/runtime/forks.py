@@ -66,10 +66,12 @@ class ForkClient:
         *,
         on_exit: Callable[[str, Ended], None] | None = None,
         on_connected: Callable[[], Awaitable[None]] | None = None,
+        on_gone: Callable[[], None] | None = None,
     ) -> None:
         self.path = path
         self._on_exit = on_exit
         self._on_connected = on_connected
+        self._on_gone = on_gone
         self._socket: socket.socket | None = None
         self._connected = asyncio.Event()
         self._seq = 0
@@ -117,6 +119,8 @@ class ForkClient:
                 await asyncio.wait((connected,))  # unlike awaiting it, this lets our own cancellation through
                 if not connected.cancelled() and connected.exception() is not None:
                     log.error("adoption failed error=%r", connected.exception())
+            if self._on_gone is not None:
+                self._on_gone()
             gone = ForkServerGone("the fork server went away before it answered")
             for queue in self._waiting.values():
                 queue.put_nowait(gone)

@@ -37,9 +37,11 @@ from nodeagent.runtime.followed import (
     Process,
     boot_id,
     oom_kills,
+    open_record,
+    read_record,
     recorded_exit,
     start_time,
-    write_record,
+    write_exit,
     zombie_status,
 )
 from nodeagent.runtime.operations import Failed
@@ -47,6 +49,7 @@ from nodeagent.runtime.process import last_capability, own_capabilities
 
 MOST_PACKET = 64 << 10
 _UNKNOWN_EXIT = 255
+_LATE_START_SECONDS = 2.0
 
 
 def _safe_name(value: Any) -> str:
@@ -84,9 +87,12 @@ class ForkServer:
         for entry in sorted(os.listdir(folder)):
             if not entry.endswith(".start"):
                 continue
+            path = f"{folder}/{entry}"
+            if not os.path.getsize(path):  # its process has ended by itself: it waits until it is written down
+                os.unlink(path)
+                continue
             try:
-                with open(f"{folder}/{entry}", "rb") as file:
-                    record = json.load(file)
+                record, executed = read_record(path)
                 process = Process(record["name"], record["pid"], -1, record["started"])
             except (OSError, ValueError, KeyError) as error:
                 _log(f"the record {entry} is unreadable and is left alone: {error}")
@@ -99,9 +105,28 @@ class ForkServer:
             process.cgroup = record.get("cgroup", "")
             process.boot = record.get("boot", process.boot)
             process.exit = recorded_exit(self.state_dir, process.name)
+            if process.exit is None and not executed and record.get("marked"):
+                executed = self.begins(process, path)
+                if not executed:
+                    os.unlink(path)
+                    continue
             self.processes[process.name] = process
             if process.exit is None:
                 self.follow_again(process)
+
+    def begins(self, process: Process, path: str) -> bool:
+        """Whether a process that was on its way comes to exec; one that does not is ended, as if it had never been."""
+        waits_until = time.monotonic() + _LATE_START_SECONDS
+        while process.boot == boot_id() and start_time(process.pid) == process.started:
+            if read_record(path)[1]:
+                return True
+            if time.monotonic() > waits_until:
+                with contextlib.suppress(OSError):
+                    os.kill(process.pid, signal.SIGKILL)
+            if zombie_status(process.pid, process.started) is not None:
+                break
+            time.sleep(0.005)
+        return read_record(path)[1]
 
     def follow_again(self, process: Process) -> None:
         """Open a pidfd for a process known by boot, number and start time, or note that it ended unseen."""
@@ -209,12 +234,14 @@ class ForkServer:
     def hold_sandbox(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
         """Make a sandbox's namespaces and keep each alive by a bind mount on the path that is given for it."""
         name = _safe_name(request["id"])
-        warnings, pid, pidfd = holding.hold(request)
-        if pidfd >= 0:
+
+        def stays(pid: int, pidfd: int) -> None:
             process = Process(name, pid, pidfd, start_time(pid))
             process.container = "sandbox"
             self.adopt(process)
-            self.record(process)
+            self.record(process, open_record(f"{self.state_dir}/processes/{name}.start"))
+
+        warnings = holding.hold(request, stays)
         self.send(connection, {"seq": seq, "warnings": warnings})
 
     def release_sandbox(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
@@ -244,11 +271,18 @@ class ForkServer:
         target = request.get("target")
         if target:
             enter = os.dup(self.running(target).pidfd)
+        path = f"{self.state_dir}/processes/{name}.start"
+        record = open_record(path)
         try:
-            process = self.launch(connection, seq, request, fds, name, flags, enter, None)
+            pending = self.launch(connection, seq, request, fds, name, flags, enter, None, record)
+        except BaseException:
+            os.close(record)
+            os.unlink(path)
+            raise
         finally:
             if enter is not None:
                 os.close(enter)
+        process = pending.process
         process.cgroup = request.get("cgroup", "")
         process.oom_file = request.get("oom_file", "")
         process.oom_before = oom_kills(process.oom_file) if process.oom_file else 0
@@ -256,7 +290,8 @@ class ForkServer:
         process.kill_rest = pid_mode != "new" or bool(target)
         process.held = [os.dup(fd) for fd in fds[:3]]
         process.stdin_writer = os.dup(fds[3]) if len(fds) > 3 else -1
-        self.record(process)
+        self.record(process, record)
+        pending.go_on()
 
     def exec(self, connection: socket.socket, seq: int, request: dict[str, Any], fds: list[int]) -> None:
         """Start one more process in a running container. It dies with this connection."""
@@ -264,9 +299,10 @@ class ForkServer:
         if name in self.processes:
             raise Failed("exec", name, "there is a process of that name already", errno.EEXIST)
         container = self.running(request["container"])
-        process = self.launch(connection, seq, request, fds, name, 0, container.pidfd, container.pidfd)
-        process.container = container.name
-        process.connection = connection
+        pending = self.launch(connection, seq, request, fds, name, 0, container.pidfd, container.pidfd, -1)
+        pending.process.container = container.name
+        pending.process.connection = connection
+        pending.go_on()
 
     def running(self, name: str) -> Process:
         process = self.processes.get(name)
@@ -286,17 +322,21 @@ class ForkServer:
         flags: int,
         pid_namespace: int | None,
         join: int | None,
-    ) -> Process:
-        """Clone a container's first process, or with join one more in a running one; hear() learns how it goes on."""
+        record: int,
+    ) -> Pending:
+        """Clone a container's first process, or with join one more in a running one; hear() learns how it goes on.
+
+        It waits before exec until it is told to go on.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             stagehand = -1
             if request.get("user") and join is None:
-                pid, pidfd, stagehand = clone_mapped(request, fds, theirs, flags, pid_namespace)
+                pid, pidfd, stagehand = clone_mapped(request, fds, theirs, flags, pid_namespace, record)
             else:
                 pid, pidfd = clone(flags, pid_namespace)
                 if pid == 0:
-                    children.container(request, fds, theirs, join)
+                    children.container(request, fds, theirs, join, record)
             process = Process(name, pid, pidfd, start_time(pid))
             report = ours.dup()
         report.setblocking(False)
@@ -305,9 +345,9 @@ class ForkServer:
             process.stagehand = stagehand
             self.stagehands[stagehand] = process
             self.poll.register(stagehand, select.EPOLLIN)
-        self.pending[report.fileno()] = Pending(process, report, connection, seq)
+        pending = self.pending[report.fileno()] = Pending(process, report, connection, seq)
         self.poll.register(report.fileno(), select.EPOLLIN)
-        return process
+        return pending
 
     def dismiss(self, process: Process) -> None:
         """Reap a process's stagehand: it has ended, or shall now."""
@@ -489,7 +529,7 @@ class ForkServer:
         if process.kill_rest:
             self.kill_members(process.procs_files)
         if not process.container:
-            write_record(f"{self.state_dir}/processes/{process.name}.exit", process.exit, durably=True)
+            write_exit(self.state_dir, process.name, process.exit)
 
     def kill_members(self, procs_files: list[str]) -> None:
         """Kill what is left in a container's cgroup: in a shared PID namespace nothing else would."""
@@ -519,23 +559,25 @@ class ForkServer:
 
     # -- records
 
-    def record(self, process: Process) -> None:
-        write_record(
-            f"{self.state_dir}/processes/{process.name}.start",
-            {
-                "name": process.name,
-                "pid": process.pid,
-                "started": process.started,
-                "boot": process.boot,
-                "oom_file": process.oom_file,
-                "oom_before": process.oom_before,
-                "procs_files": process.procs_files,
-                "kill_rest": process.kill_rest,
-                "sandbox": process.container == "sandbox",
-                "cgroup": process.cgroup,
-            },
-            durably=False,
-        )
+    def record(self, process: Process, record: int) -> None:
+        """Write a start down, and close its record."""
+        text = {
+            "name": process.name,
+            "pid": process.pid,
+            "started": process.started,
+            "boot": process.boot,
+            "oom_file": process.oom_file,
+            "oom_before": process.oom_before,
+            "procs_files": process.procs_files,
+            "kill_rest": process.kill_rest,
+            "sandbox": process.container == "sandbox",
+            "cgroup": process.cgroup,
+            "marked": process.container != "sandbox",
+        }
+        try:
+            os.write(record, json.dumps(text).encode())
+        finally:
+            os.close(record)
 
     def drop_record(self, process: Process) -> None:
         self.close_held(process)

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from nodeagent.runtime import syscalls as sc
@@ -32,27 +33,25 @@ _PAUSE_CODE = {
 }
 
 
-def hold(request: dict[str, Any]) -> tuple[list[str], int, int]:
-    """Make what a hold_sandbox request asks for: (warnings, pid, pidfd) with the numbers of a process that stays, or 0
-    and -1. Raises Failed, OSError; no namespace is held then."""
+def hold(request: dict[str, Any], stays: Callable[[int, int], None]) -> list[str]:
+    """Make what a hold_sandbox request asks for; returns warnings. Raises Failed, OSError; no namespace is held then.
+
+    stays: called with number and pidfd of a process that is to stay, before it can outlive us.
+    """
     paths: dict[str, str] = request["namespaces"]
     warnings: list[str] = []
-    pid, pidfd = 0, -1
     if paths:
-        pid, pidfd, warnings = _make(request, paths)
-    if pidfd >= 0 and "pid" not in paths:
-        _end(pidfd)
-        pid, pidfd = 0, -1
+        warnings = _make(request, paths, stays)
     shm = request.get("shm")
     if shm:
         os.makedirs(shm, 0o755, exist_ok=True)
         uid, gid = request.get("root") or (0, 0)
         options = f"mode=1777,size={request['shm_bytes']},uid={uid},gid={gid}"
         sc.mount("shm", shm, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC, options)
-    return warnings, pid, pidfd
+    return warnings
 
 
-def _make(request: dict[str, Any], paths: dict[str, str]) -> tuple[int, int, list[str]]:
+def _make(request: dict[str, Any], paths: dict[str, str], stays: Callable[[int, int], None]) -> list[str]:
     flags = 0
     for kind in paths:
         flags |= _KINDS[kind]
@@ -72,13 +71,18 @@ def _make(request: dict[str, Any], paths: dict[str, str]) -> tuple[int, int, lis
         for kind, path in paths.items():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o444))
             sc.mount(f"/proc/{pid}/ns/{kind}", path, "", sc.MS_BIND)
+        if "pid" in paths:
+            stays(pid, pidfd)
+            ours.send(b"stay")
+        else:
+            _end(pidfd)
     except BaseException:
         let_go(list(paths.values()))
         _end(pidfd)
         raise
     finally:
         ours.close()
-    return pid, pidfd, answer["warnings"]
+    return list(answer["warnings"])
 
 
 def _write_map(pid: int, name: str, ranges: list[list[int]]) -> None:
@@ -115,6 +119,8 @@ def _inside(request: dict[str, Any], report: socket.socket, stays: bool) -> NoRe
         perform([["sysctl", name, value] for name, value in (request.get("sysctls") or {}).items()], scene)
         pause = _pause_program() if stays else -1
         report.send(json.dumps({"warnings": scene.warnings}).encode())
+        if not report.recv(16):  # nobody knows of us: the fork server has died, or needs us no more
+            os._exit(1)
         if stays:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             os.dup2(pause, 3, inheritable=False)
@@ -124,7 +130,6 @@ def _inside(request: dict[str, Any], report: socket.socket, stays: bool) -> NoRe
             os.chdir("/")
             sc.close_all_from(4)
             os.execve(3, ["pause"], {})
-        signal.pause()
     except BaseException as error:
         with contextlib.suppress(OSError):
             report.send(json.dumps({"error": str(error)}).encode())

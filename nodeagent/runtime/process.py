@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from nodeagent.runtime import syscalls as sc
+from nodeagent.runtime.followed import mark_executed
 from nodeagent.runtime.identity import Identity, UnknownUser, resolve
 from nodeagent.runtime.operations import Failed
 
@@ -66,8 +67,11 @@ def take_stdio(fds: tuple[int, int, int]) -> None:
         os.dup2(fd, number, inheritable=True)
 
 
-def become(process: dict[str, Any], report: socket.socket) -> None:
+def become(process: dict[str, Any], report: socket.socket, record: int) -> None:
     """Exec what `process` describes; returns never. Raises Failed or UnknownUser.
+
+    record: where to note that it comes to exec, or -1. A fork server that has died meanwhile is no reason to stop:
+    the next one follows us. But nobody would have the terminal of one that has one.
 
     process: argv, env (list of NAME=value), cwd, identity (see identity.resolve), capabilities {bounding, effective,
     ambient: bit masks}, no_new_privileges, seccomp (base64 of a BPF program), umask, terminal, die_with_parent,
@@ -77,7 +81,7 @@ def become(process: dict[str, Any], report: socket.socket) -> None:
     environment = dict(entry.split("=", 1) for entry in process["env"] if "=" in entry)
     if "HOME" not in environment:
         environment["HOME"] = who.home or "/"
-    report.send(_told({"user": [who.uid, who.gid, list(who.groups)]}))
+    say(report, {"user": [who.uid, who.gid, list(who.groups)]})
     if process.get("terminal"):
         fcntl.ioctl(0, _TIOCSCTTY, 0)
     _give_stdio(who)
@@ -103,7 +107,10 @@ def become(process: dict[str, Any], report: socket.socket) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would keep that
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    report.send(_told({"exec": time.time_ns()}))
+    if not say(report, {"exec": time.time_ns()}) and (process.get("terminal") or process.get("die_with_parent")):
+        os._exit(127)
+    if record >= 0:
+        mark_executed(record)
     if late and filter_:
         sc.install_seccomp(filter_)
     try:
@@ -112,8 +119,13 @@ def become(process: dict[str, Any], report: socket.socket) -> None:
         raise _not_executable(process["argv"][0], error.errno or 0) from error
 
 
-def _told(message: dict[str, Any]) -> bytes:
-    return json.dumps(message).encode()
+def say(report: socket.socket, message: dict[str, Any]) -> bool:
+    """Tell the fork server something; whether it was there to be told."""
+    try:
+        report.send(json.dumps(message).encode())
+    except OSError:
+        return False
+    return True
 
 
 def _give_stdio(who: Identity) -> None:

@@ -9,6 +9,7 @@ starting.py), records (state.py), output (logs.py), exec and port-forward (sessi
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -35,7 +36,7 @@ from nodeagent.runtime.errors import (
     Unsupported,
 )
 from nodeagent.runtime.events import Events
-from nodeagent.runtime.forks import Ended, ForkClient, ForkError
+from nodeagent.runtime.forks import Ended, ForkClient, ForkError, ForkServerGone
 from nodeagent.runtime.images.node_images import NodeImages
 from nodeagent.runtime.images.parent import Parent, files_of
 from nodeagent.runtime.images.store import Image, ImageStore
@@ -56,6 +57,8 @@ from sampan.cri import api_pb2 as cri
 log = logging.getLogger("sampan.runtime")
 
 _KILL_SECONDS = 20.0
+_START_TRIES = 5
+"""Each time the fork server has died meanwhile."""
 _DRAIN_SECONDS = 10.0
 
 _T = TypeVar("_T")
@@ -77,8 +80,13 @@ class Runtime:
         self.containers: dict[str, Container] = {}
         self.copiers: dict[str, LogCopier] = {}
         self.pod_cidr = ""
-        self.forks = ForkClient(str(config.forkserver_socket), on_exit=self.exited, on_connected=self._reconcile)
         self._adopted = asyncio.Event()
+        self.forks = ForkClient(
+            str(config.forkserver_socket),
+            on_exit=self.exited,
+            on_connected=self._reconcile,
+            on_gone=self._adopted.clear,
+        )
         self.events = Events(lambda id: (self.sandboxes.get(id), self.containers_of(id)), now)
         self._sandbox_life = SandboxLife(self)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -115,7 +123,7 @@ class Runtime:
         await self.forks.run()
 
     async def adopted(self) -> None:
-        """Wait until the fork server has been asked for what it follows."""
+        """Wait until the fork server, the one that there is now, has been asked for what it follows."""
         await self._adopted.wait()
 
     async def _reconcile(self) -> None:
@@ -269,18 +277,31 @@ class Runtime:
             sandbox = self.sandbox(container.state.sandbox_id)
             if not sandbox.state.ready:
                 raise Precondition(f"sandbox {sandbox.id} is not ready")
+            try:
+                await self._start(container, sandbox)
+            except (ForkError, CgroupError, OSError) as error:
+                self._failed_to_start(container, str(error))
+                raise RuntimeFault(f"failed to start container {container.config.metadata.name}: {error}") from error
+
+    async def _start(self, container: Container, sandbox: Sandbox) -> None:
+        for tries in itertools.count(1):
             stdio: list[int] = []
             try:
                 stdio = stdio_of(container)
                 self.copy_logs(container)
                 answer = await self.forks.call("start", stdio, **start_request(self, container, sandbox))
-            except (ForkError, CgroupError, OSError) as error:
-                self._failed_to_start(container, str(error))
-                raise RuntimeFault(f"failed to start container {container.config.metadata.name}: {error}") from error
+            except ForkServerGone:
+                await self.adopted()  # which has found the container running, or as it was
+                if container.state.state != "created":
+                    return
+                if tries == _START_TRIES:
+                    raise
+            else:
+                self._started(container, answer.body, answer.fds)
+                return
             finally:
                 for fd in stdio:
                     os.close(fd)
-            self._started(container, answer.body, answer.fds)
 
     def paths_of(self, sandbox: Sandbox) -> plan.SandboxPaths:
         """What a sandbox's containers mount and join."""
@@ -393,7 +414,7 @@ class Runtime:
                     self._failed_to_start(container, "stopped before it was started")
                     container.state.exit_code, container.state.reason = 0, "Completed"
                     container.save()
-            return
+                    return
         try:
             if container.running and timeout_seconds > 0:
                 await self.forks.call("kill", id=container.id, signal=container.state.stop_signal)

@@ -3,11 +3,12 @@
 Elsewhere: what the calls do (runtime.py, sessions.py, stats.py), images (image_service.py).
 """
 
+import asyncio
 import functools
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -65,6 +66,26 @@ def answers(
             raise AssertionError("abort raises") from error
 
     return call
+
+
+_under_way: set[asyncio.Future[Any]] = set()
+
+
+async def to_its_end(work: Coroutine[Any, Any, _Response]) -> _Response:
+    """Do what must not stay half done when the caller goes away, which cancels a call: its next life will look."""
+    task = asyncio.ensure_future(work)
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_abandoned)
+        raise
+
+
+def _abandoned(task: "asyncio.Future[Any]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("a call whose caller has gone failed error=%s", error)
 
 
 class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
@@ -130,7 +151,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def RunPodSandbox(  # noqa: N802
         self, request: cri.RunPodSandboxRequest, context: Context
     ) -> cri.RunPodSandboxResponse:
-        id = await self._runtime.run_sandbox(request.config, request.runtime_handler)
+        id = await to_its_end(self._runtime.run_sandbox(request.config, request.runtime_handler))
         return cri.RunPodSandboxResponse(pod_sandbox_id=id)
 
     @answers
@@ -144,7 +165,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def RemovePodSandbox(  # noqa: N802
         self, request: cri.RemovePodSandboxRequest, context: Context
     ) -> cri.RemovePodSandboxResponse:
-        await self._runtime.remove_sandbox(request.pod_sandbox_id)
+        await to_its_end(self._runtime.remove_sandbox(request.pod_sandbox_id))
         return cri.RemovePodSandboxResponse()
 
     @answers
@@ -189,14 +210,16 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def CreateContainer(  # noqa: N802
         self, request: cri.CreateContainerRequest, context: Context
     ) -> cri.CreateContainerResponse:
-        id = await self._runtime.create_container(request.pod_sandbox_id, request.config, request.sandbox_config)
+        id = await to_its_end(
+            self._runtime.create_container(request.pod_sandbox_id, request.config, request.sandbox_config)
+        )
         return cri.CreateContainerResponse(container_id=id)
 
     @answers
     async def StartContainer(  # noqa: N802
         self, request: cri.StartContainerRequest, context: Context
     ) -> cri.StartContainerResponse:
-        await self._runtime.start_container(self._runtime.container(request.container_id))
+        await to_its_end(self._runtime.start_container(self._runtime.container(request.container_id)))
         return cri.StartContainerResponse()
 
     @answers
@@ -218,7 +241,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
             container = self._runtime.container(request.container_id)
         except errors.NotFound:
             return cri.RemoveContainerResponse()
-        await self._runtime.remove_container(container)
+        await to_its_end(self._runtime.remove_container(container))
         return cri.RemoveContainerResponse()
 
     @answers

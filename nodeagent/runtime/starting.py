@@ -71,7 +71,9 @@ def stdio_of(container: Container) -> list[int]:
     try:
         stdin = container.directory / "stdin"
         writers = []
-        if container.config.stdin:
+        if container.config.stdin and not container.config.stdin_once:
+            fds.append(os.open(stdin, os.O_RDWR | os.O_CLOEXEC))  # it has no end, whoever writes to it comes and goes
+        elif container.config.stdin:
             writers = [os.open(stdin, os.O_RDWR | os.O_CLOEXEC)]  # without it the next open would wait for one
             fds.append(os.open(stdin, os.O_RDONLY | os.O_CLOEXEC))
         else:

@@ -1,5 +1,6 @@
 """kill -9 of the runtime and of the fork server: containers, exit codes and output survive."""
 
+import asyncio
 import json
 import os
 import time
@@ -83,6 +84,48 @@ async def test_a_killed_fork_server_loses_neither_containers_nor_exit_codes(mach
     assert machine.text() == "bye\n"
 
 
+async def test_a_fork_server_killed_again_and_again_while_containers_start_doubles_and_loses_none(machine) -> None:
+    sandbox = await machine.sandbox()
+    codes = {f"c{n}": n + 1 for n in range(24)}
+
+    async def start(name: str, code: int) -> str:
+        return str(await machine.run(sandbox, ["sh", "-c", f"echo once; exit {code}"], name))
+
+    starting = {name: asyncio.create_task(start(name, code)) for name, code in codes.items()}
+    for moment in (0.02, 0.05, 0.03, 0.08, 0.01):
+        await asyncio.sleep(moment)
+        machine.kill("forkserver")
+        machine.start_forkserver()
+    for name, task in starting.items():
+        status = await machine.exited(await task)
+        assert (status.exit_code, machine.text(name)) == (codes[name], "once\n"), name
+
+
+async def test_a_start_whose_caller_dies_comes_to_its_end(machine) -> None:
+    sandbox = await machine.sandbox()
+    container = await machine.create(sandbox, ["sh", "-c", "echo once; exec sleep 1000"])
+    machine.kill("forkserver")
+    call = machine.cri.StartContainer(cri.StartContainerRequest(container_id=container))
+    await asyncio.sleep(0.1)
+    call.cancel()
+    machine.start_forkserver()
+
+    async def runs() -> bool:
+        return (await machine.status(container)).state == cri.ContainerState.CONTAINER_RUNNING
+
+    await until(runs)
+    await until(lambda: machine.text() == "once\n")
+
+
+async def test_standard_input_stays_open_without_a_fork_server(machine) -> None:
+    sandbox = await machine.sandbox()
+    container = await machine.run(sandbox, ["cat"], stdin=True)
+    pid = await pid_of(machine, container)
+    await restart(machine, "forkserver", "runtime")
+    assert await pid_of(machine, container) == pid
+    assert (await machine.status(container)).state == cri.ContainerState.CONTAINER_RUNNING
+
+
 async def test_both_killed_at_once_and_a_new_container_starts_in_the_old_sandbox(machine) -> None:
     sandbox = await machine.sandbox(namespaces=cri.NamespaceOption(pid=cri.NamespaceMode.POD))
     pod = cri.NamespaceMode.POD
@@ -128,8 +171,9 @@ async def test_after_a_reboot_a_stranger_with_the_same_number_is_not_taken_for_a
     machine.kill("runtime")
     machine.kill("forkserver")
     (record,) = machine.base.rglob(f"processes/{container}.start")
-    assert json.loads(record.read_text())["boot"]
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"boot": "the one before"}))
+    start, mark, _ = record.read_text().partition("\nexecuted")
+    assert json.loads(start)["boot"]
+    record.write_text(json.dumps(json.loads(start) | {"boot": "the one before"}) + mark)
     machine.start_forkserver()
     machine.start_runtime()
     await machine.connect()

@@ -25,9 +25,10 @@ from nodeagent.plan import (
     StartContainer,
     StopSandbox,
     Wish,
+    container_hash,
     plan,
 )
-from nodeagent.restart import delay_after, next_backoff
+from nodeagent.restart import delay_after, members, next_backoff
 from sampan.api.core_v1 import Pod
 
 T0 = 1_700_000_000.0
@@ -436,6 +437,19 @@ def test_an_agent_that_comes_back_does_nothing_to_a_pod_that_is_well() -> None:
     world.volumes_ready = False  # what an agent does not remember
     world.settle()
     assert conversation(world) == ["volumes"]
+
+
+@pytest.mark.parametrize(("image", "made", "count"), [("i", "c1", 0), ("another", "", 1)])
+def test_a_container_that_was_made_and_never_started_is_started_unless_it_is_another_now(
+    image: str, made: str, count: int
+) -> None:
+    world = World(pod("a"))
+    world.settle()
+    hash_ = container_hash(members(pod({"name": "a", "image": image}))[0])
+    world.containers = [replace(world.of("a"), state=ContainerState.CREATED, hash=hash_)]
+    [step] = world.plan().steps
+    assert isinstance(step, StartContainer)
+    assert (step.made, step.restart_count) == (made, count)
 
 
 def test_the_newest_two_containers_of_a_name_are_kept() -> None:
