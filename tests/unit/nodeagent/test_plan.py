@@ -445,7 +445,7 @@ def test_a_container_that_was_made_and_never_started_is_started_unless_it_is_ano
 ) -> None:
     world = World(pod("a"))
     world.settle()
-    hash_ = container_hash(members(pod({"name": "a", "image": image}))[0])
+    hash_ = container_hash(next(iter(members(pod({"name": "a", "image": image})))))
     world.containers = [replace(world.of("a"), state=ContainerState.CREATED, hash=hash_)]
     [step] = world.plan().steps
     assert isinstance(step, StartContainer)
