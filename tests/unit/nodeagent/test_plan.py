@@ -447,7 +447,7 @@ def test_a_container_that_was_made_and_never_started_is_started_unless_it_is_ano
     world.settle()
     hash_ = container_hash(next(iter(members(pod({"name": "a", "image": image})))))
     world.containers = [replace(world.of("a"), state=ContainerState.CREATED, hash=hash_)]
-    [step] = world.plan().steps
+    [step] = plan(world.wish, world.observe(), world.now).steps
     assert isinstance(step, StartContainer)
     assert (step.made, step.restart_count) == (made, count)
 
