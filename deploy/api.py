@@ -37,6 +37,18 @@ def is_ready(pki: Path, port: int) -> bool:
         return False
 
 
+def readiness(pki: Path, port: int) -> str:
+    """What /readyz finds wrong; "" when nothing. Raises OSError and http.client.HTTPException."""
+    with _connection(pki, port, 5.0) as connection:
+        connection.request("GET", "/readyz?verbose")
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+    if answer.status == 200:
+        return ""
+    bad = [line.removeprefix("[-]") for line in text.splitlines() if line.startswith("[-]")]
+    return "; ".join(bad) or f"/readyz answers {answer.status}"
+
+
 def wait_until_ready(pki: Path, port: int, deadline: float) -> bool:
     """Wait for /readyz until `deadline` (time.monotonic)."""
     while not is_ready(pki, port):

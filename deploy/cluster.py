@@ -32,7 +32,7 @@ from deploy import (
     supervisor,
 )
 from deploy.ledger import Entry, Made
-from deploy.places import Places
+from deploy.places import MARK, Places, home, run_root
 from deploy.snapshots import exchange
 from deploy.spec import Cluster, NodeSpec
 from deploy.vm import memory, readiness
@@ -191,6 +191,10 @@ class Component:
     last_exit: str
     runs: bool = True
     """Also of what runs inside a virtual machine, whose pids mean nothing here."""
+    seconds: float = 0.0
+    """How long it has run since it was started last."""
+    health: str = ""
+    """What it says is wrong with it; empty when it says that nothing is, or was not asked."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +243,12 @@ def _with_trouble(where: Places, component: Component) -> Component:
 def _component(name: str, value: dict[str, Any], pids: dict[int, int]) -> Component:
     pid = int(value["pid"])
     return Component(
-        name, pids.get(pid, pid if not pids else 0), value["restarts"], value["lastExit"], value["running"]
+        name,
+        pids.get(pid, pid if not pids else 0),
+        value["restarts"],
+        value["lastExit"],
+        value["running"],
+        float(value.get("seconds", 0)),
     )
 
 
@@ -407,7 +416,8 @@ def _launch(where: Places) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "NOTIFY_SOCKET")},
+            env={key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "NOTIFY_SOCKET")}
+            | {"SAMPAN_HOME": str(home()), "SAMPAN_RUN": str(run_root()), MARK: where.name},
         )
 
 

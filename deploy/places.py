@@ -18,11 +18,19 @@ NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
 DEFAULT_HOME = Path("/var/lib/sampan")
+DEFAULT_RUN = Path("/run/sampan")
+MARK = "SAMPAN_CLUSTER"
+"""In the environment of all that a supervisor starts outside containers: the cluster's name."""
 
 
 def home() -> Path:
     """The directory of all clusters' state."""
     return Path(os.environ.get("SAMPAN_HOME", DEFAULT_HOME))
+
+
+def run_root() -> Path:
+    """The directory of all clusters' sockets and process records."""
+    return Path(os.environ.get("SAMPAN_RUN", DEFAULT_RUN))
 
 
 def image_store() -> Path:
@@ -70,8 +78,12 @@ class Places:
                 what="not 1 to 30 lower-case letters, digits and dashes that begin with a letter",
                 remedy="choose another name",
             )
-        run = Path(os.environ.get("SAMPAN_RUN", "/run/sampan"))
-        return cls(name, home() / "clusters" / name, run / name)
+        return cls.below(name, home(), run_root())
+
+    @classmethod
+    def below(cls, name: str, home: Path, run: Path) -> Places:
+        """The places that a cluster of that name has in a home."""
+        return cls(name, home / "clusters" / name, run / name)
 
     @property
     def description(self) -> Path:
@@ -111,9 +123,14 @@ class Places:
 
     @property
     def cgroup(self) -> str:
+        """The path below every hierarchy's root."""
+        return f"/sampan/{self.key}"
+
+    @property
+    def key(self) -> str:
         """Distinct for clusters of one name that live in different homes, of which only one is the machine's usual."""
         own = self.state.parent.parent
-        return f"/sampan/{self.name}" if own == DEFAULT_HOME else f"/sampan/{self.name}-{zlib.crc32(bytes(own)):08x}"
+        return self.name if own == DEFAULT_HOME else f"{self.name}-{zlib.crc32(bytes(own)):08x}"
 
     def node(self, name: str) -> NodePlaces:
         """The directories of one node."""

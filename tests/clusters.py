@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from deploy import cgroups
 from deploy.places import Places
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,10 +73,13 @@ class LocalCluster:
             if keep := os.environ.get("SAMPAN_TEST_LOGS"):
                 shutil.copytree(cluster.places.logs, Path(keep) / home.name, dirs_exist_ok=True)
             cluster.kctl("cluster", "delete", name, timeout=180)
-            left = [str(one) for one in cgroups.hierarchies() if Path(f"{one}{cluster.places.cgroup}").exists()]
+            cluster.leaves_nothing()
             shutil.rmtree(home)
             shutil.rmtree(run)
-            assert not left, f"cgroups left: {left}"
+
+    def leaves_nothing(self) -> None:
+        """See that nothing of the cluster is left on the machine. Raises Failed with what is."""
+        self.kctl("cluster", "doctor", "--leftovers", self.name)
 
     def run(
         self, *words: str, stdin: str | None = None, code: int | None = 0, timeout: float = PATIENCE

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from deploy import checks
 from deploy.machine import cleaning, identity, preflight
 from deploy.machine.join import join
 from deploy.machine.leave import connection_of, delete_node
@@ -138,9 +139,9 @@ def main(argv: Sequence[str]) -> int:
         if not options.no_service and cleaning.has_systemd():
             cleaning.start_service(say)
         return 0
-    checks = preflight.checks(places)
-    if not preflight.passed(checks, ignored=options.ignore_preflight.split(",")):
-        print(preflight.table(checks), file=sys.stderr)
+    found = preflight.checks(places)
+    if not checks.passed(found, ignored=options.ignore_preflight.split(",")):
+        print(checks.table(found), file=sys.stderr)
         print("sampan join: this machine is not fit to be a node; nothing was changed", file=sys.stderr)
         return 1
     join(request, places, say)

@@ -14,12 +14,11 @@ import re
 import shutil
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 from deploy import cgroups
+from deploy.checks import Check, State, failed, good, passed, table
 from deploy.machine import attempts, trust
 from deploy.machine.connection import Connection
 from deploy.machine.join import SET_CLOCK, clock_trouble
@@ -57,34 +56,6 @@ REMEDIES = {
     "vxlan": "modprobe vxlan, or use the cluster's direct network mode",
     "nftables": "apt-get install libnftables1, and modprobe nf_tables nft_chain_nat",
 }
-
-
-class State(StrEnum):
-    """What came of a check."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the table."""
-
-    name: str
-    state: State
-    result: str
-    remedy: str = ""
-
-
-def good(name: str, result: str) -> Check:
-    """All is well."""
-    return Check(name, State.OK, result)
-
-
-def failed(name: str, result: str, remedy: str) -> Check:
-    """The machine can't be a node like this."""
-    return Check(name, State.FAILED, result, remedy)
 
 
 def judge_root(user: int, capabilities: int) -> Check:
@@ -231,39 +202,29 @@ def _remains(places: MachinePlaces) -> Check:
     return judge_remains(found)
 
 
-def checks(places: MachinePlaces) -> list[Check]:
-    """All of them. Takes about a tenth of a second."""
+def machine_checks(directory: Path) -> list[Check]:
+    """What any node needs of the kernel and the machine, whose files will lie in a directory that need not be there."""
     root = judge_root(os.geteuid(), _capabilities())
-    tried: Mapping[str, str] = attempts.attempt_all(_existing(places.state)) if root.state is State.OK else {}
+    tried: Mapping[str, str] = attempts.attempt_all(_existing(directory)) if root.state is State.OK else {}
     return [
         root,
         *(judge_kernel(name, tried.get(name)) for name in attempts.ATTEMPTS),
         _cgroups(),
         _writable_sysctls(),
-        *(_port(*one) for one in PORTS),
         _modules(),
         _memory(),
-        _disk(places.state),
+        _disk(directory),
+    ]
+
+
+def checks(places: MachinePlaces) -> list[Check]:
+    """All of them. Takes about a tenth of a second."""
+    return [
+        *machine_checks(places.state),
+        *(_port(*one) for one in PORTS),
         judge_hostname(socket.gethostname()),
         _remains(places),
     ]
-
-
-def passed(found: Sequence[Check], ignored: Iterable[str] = ()) -> bool:
-    """Whether nothing failed but what is ignored: names, or "all". Pure."""
-    names = set(ignored)
-    return all(one.state is not State.FAILED or one.name in names or "all" in names for one in found)
-
-
-def table(found: Sequence[Check]) -> str:
-    """For a person. Pure."""
-    rows = [
-        ("CHECK", "STATE", "RESULT", "WHAT TO DO"),
-        *((one.name, one.state, one.result, one.remedy) for one in found),
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = ["  ".join((*(row[i].ljust(widths[i]) for i in range(3)), row[3])).rstrip() for row in rows]
-    return "\n".join(lines)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kctl.commands.cluster import copy, lifecycle, nodes, pause, shell, snapshot, upgrade
+from kctl.commands.cluster import copy, doctor, lifecycle, nodes, pause, shell, snapshot, upgrade
 from kctl.flags import Flags, Values
 
-GROUPS = (lifecycle, nodes, pause, shell, copy, snapshot, upgrade)
+GROUPS = (lifecycle, doctor, nodes, pause, shell, copy, snapshot, upgrade)
 """A module a group of verbs: VERBS, `configure(flags, verb)`, `run(values) -> int`."""
 
 VERBS = {verb: text for group in GROUPS for verb, text in group.VERBS.items()}

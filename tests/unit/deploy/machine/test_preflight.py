@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy import checks
+from deploy.checks import Check, State
 from deploy.machine import preflight
-from deploy.machine.preflight import V1_CONTROLLERS, V2_CONTROLLERS, Check, State
+from deploy.machine.preflight import V1_CONTROLLERS, V2_CONTROLLERS
 
 ALL = (1 << 41) - 1
 
@@ -60,14 +62,14 @@ def test_what_an_earlier_node_left_is_to_be_cleaned_first() -> None:
 
 
 def test_only_failures_that_are_not_ignored_count() -> None:
-    found = [preflight.good("a", "fine"), preflight.failed("b", "bad", "mend it"), Check("c", State.WARNING, "so so")]
-    assert not preflight.passed(found)
-    assert not preflight.passed(found, ["a"])
-    assert preflight.passed(found, ["b"])
-    assert preflight.passed(found, ["all"])
+    found = [checks.good("a", "fine"), checks.failed("b", "bad", "mend it"), Check("c", State.WARNING, "so so")]
+    assert not checks.passed(found)
+    assert not checks.passed(found, ["a"])
+    assert checks.passed(found, ["b"])
+    assert checks.passed(found, ["all"])
 
 
 def test_the_table_lines_up() -> None:
-    lines = preflight.table([preflight.good("a", "fine"), preflight.failed("longer", "bad", "mend it")]).splitlines()
+    lines = checks.table([checks.good("a", "fine"), checks.failed("longer", "bad", "mend it")]).splitlines()
     assert lines[0].index("RESULT") == lines[1].index("fine") == lines[2].index("bad")
     assert lines[2].endswith("mend it")
