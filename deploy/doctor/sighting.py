@@ -22,6 +22,7 @@ from deploy.doctor.aside import aside
 from deploy.doctor.leftovers import Context, Directory, Home, Leftover, Namespace, Owned, Process, Sighted, judge
 from deploy.machine.places import MachinePlaces
 from deploy.places import DEFAULT_HOME, DEFAULT_RUN, MARK, NAME, Places, home, run_root
+from deploy.process_tree import start_time
 from sampan.netlink.route import RouteSocket
 
 INTERFACES = ("sampan-",)
@@ -119,7 +120,7 @@ def _processes(marks: dict[int, tuple[str, Home]]) -> Iterator[Process]:
             if not key and pid in marks:
                 name, where = marks[pid]
                 key = Places.below(name, where.state, where.run).key
-            if key:
+            if key and start_time(pid):  # a zombie is only its parent's to forget
                 yield Process(pid, Path(f"/proc/{pid}/comm").read_text(errors="replace").strip(), key)
 
 
