@@ -11,7 +11,7 @@ BENCHES := api_load pod_start container_start scheduling network kctl_startup cl
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-vm test test-vm test-ha test-ha-vm unit test-robustness lint bench clean
+.PHONY: help setup demo demo-vm test test-vm test-ha test-ha-vm test-systemd test-image unit test-robustness lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -62,6 +62,12 @@ test-ha-vm: setup .tools/.vm-packages ## the same with three virtual machines fo
 
 test-vm: setup .tools/.test-packages .tools/.vm-packages ## virtual machines: boot, join, access, snapshots (minutes; the node image is kept in .tools)
 	@SAMPAN_TEST_VM=1 SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest tests/vm $(AGAIN)
+
+test-image: setup .tools/.vm-packages ## two whole builds of the node image are the same bytes (3 minutes)
+	@SAMPAN_TEST_VM=image $(VENV)/bin/python -m pytest -s tests/vm/test_image_bytes.py
+
+test-systemd: setup .tools/.test-packages .tools/.vm-packages ## sampan's units in a virtual machine that systemd runs (emulated: 5 minutes)
+	@SAMPAN_TEST_SYSTEMD=1 SAMPAN_VM_STORE=$${SAMPAN_VM_STORE:-$(CURDIR)/.tools/vm-images} $(VENV)/bin/python -m pytest -s tests/systemd
 
 unit: setup ## the fast tests alone
 	@$(VENV)/bin/python -m pytest tests/unit

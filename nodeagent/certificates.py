@@ -125,8 +125,8 @@ class Certificate:
     def _complain_if_over(self, held: Validity | None) -> None:
         if self._purpose is CLIENT and held is not None and held.ends < self._clock.now():
             log.error(
-                "this node's client certificate has ended, so it can't ask for another; "
-                "run: sampan leave --force, and join again",
+                "this node's client certificate has ended, so it can't ask for another; run sampan join again, with a "
+                f"token for this node alone: kctl token create --node {self._node} --print-join-command",
                 extra=fields(ended=f"{held.ends:%Y-%m-%dT%H:%M:%SZ}"),
             )
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import settings
+
+settings.register_profile("sampan", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("sampan")
+
 
 def pytest_sessionstart() -> None:
     """SIGTERM is as good as Ctrl-C: fixtures are torn down."""

@@ -14,9 +14,10 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from clusters import PATIENCE, ROOT
 from deploy import links
@@ -54,7 +55,7 @@ from deploy.shell.session import Command
 stream = socket.socket(socket.AF_UNIX)
 stream.connect(sys.argv[1])
 command = Command(tuple(sys.argv[4:]), environment=json.loads(sys.argv[3]))
-sys.exit(client.run(stream, sys.argv[2], command, client.Ends(), patience=300))
+sys.exit(client.run(stream, sys.argv[2], command, client.Ends(), patience=900))
 """
 ENVIRONMENT = {
     "PYTHONPATH": "/opt/sampan:/usr/lib/sampan",
@@ -75,11 +76,23 @@ def node_image() -> image.Image:
     return image.ensure(lambda what, _: print(f"node image: {what}", flush=True))
 
 
+class Bootable(Protocol):
+    """What a machine boots from, as a node image has it."""
+
+    @property
+    def disk(self) -> Path: ...
+    @property
+    def kernel(self) -> Path: ...
+    @property
+    def initrd(self) -> Path: ...
+
+
 class VirtualMachine:
     """One machine. `address` is on the link."""
 
     pace = PACE
     program = ("/usr/bin/python3", "-S", "-OO", "-m", "deploy.machine")
+    shell_environment: Mapping[str, str] = ENVIRONMENT
 
     def __init__(self, link: Link, name: str, address: str) -> None:
         self.name = name
@@ -88,16 +101,33 @@ class VirtualMachine:
         self.run_directory = Path(tempfile.mkdtemp(prefix="sampan-", dir="/run"))
         self.environment = link.environment
         self.places = MachinePlaces(Path("/var/lib/sampan/machine"), Path("/run/sampan/machine"))
+        self._link = link
         self._shell = self.run_directory / "shell-mux.sock"
         self._running: list[subprocess.Popen[bytes]] = []
+        self.boots = self.boot_files()
         try:
-            self._power_on(link)
+            self._make_disk()
+            self.power_on()
         except BaseException:
             self.close()
             raise
 
-    def _power_on(self, link: Link) -> None:
-        base = node_image()
+    @staticmethod
+    def boot_files() -> Bootable:
+        """The disk that its own lies over, the kernel, and what this unpacks first."""
+        return node_image()
+
+    def _make_disk(self) -> None:
+        options = ("-q", "-f", "qcow2", "-F", "raw", "-b", str(self.boots.disk))
+        ext4.run("qemu-img", "create", *options, str(self.disk), str(DISK_BYTES), where=self.name)
+
+    @property
+    def disk(self) -> Path:
+        """What it has written over what it boots."""
+        return self.home / "disk.qcow2"
+
+    def power_on(self) -> None:
+        """Boot it, the first time or after its power went."""
         told = {
             "name": self.name,
             "role": "machine",
@@ -108,26 +138,32 @@ class VirtualMachine:
         }
         machine = self.home / "machine.json"
         machine.write_text(json.dumps(told))
-        disk = self.home / "disk.qcow2"
-        options = ("-q", "-f", "qcow2", "-F", "raw", "-b", str(base.disk))
-        ext4.run("qemu-img", "create", *options, str(disk), str(DISK_BYTES), where=self.name)
         made = qemu.Machine(
             own=NodePlaces(self.name, self.home, self.run_directory, self.home, ""),
             cpus=1,
             memory=MEMORY,
             mac=links.mac(self.name),
-            acceleration=acceleration.find(link.home, base.kernel),
-            kernel=base.kernel,
-            initrd=base.initrd,
-            disk=disk,
+            acceleration=acceleration.find(self._link.home, self.boots.kernel),
+            kernel=self.boots.kernel,
+            initrd=self.boots.initrd,
+            disk=self.disk,
             code=code.ensure(),
             files={"machine": machine},
         )
-        self._start(link.command(sys.executable, "-c", POWER_ON, self.name, *qemu.arguments(made, TAP)))
+        self._start(self._link.command(sys.executable, "-c", POWER_ON, self.name, *qemu.arguments(made, TAP)))
         port = self.run_directory / "shell.sock"
         until(port.exists)
         self._start([sys.executable, "-c", RELAY, str(port), str(self._shell)])
         until(self._shell.exists)  # commands wait there until the machine has booted
+
+    def power_off(self) -> None:
+        """Cut its power; its disk stays."""
+        for process in self._running:
+            process.kill()
+            process.wait()
+        self._running.clear()
+        for socket in self.run_directory.glob("*.sock"):
+            socket.unlink()
 
     def _start(self, words: list[str]) -> None:
         log = (self.home / "power.log").open("ab")
@@ -137,11 +173,11 @@ class VirtualMachine:
 
     def inside(self, *command: str) -> list[str]:
         """A command line that runs in this machine; it ends with an error when the machine does."""
-        return [sys.executable, "-c", ENTER, str(self._shell), self.name, json.dumps(ENVIRONMENT), *command]
+        return [sys.executable, "-c", ENTER, str(self._shell), self.name, json.dumps(self.shell_environment), *command]
 
-    def sampan(self, *arguments: str, check: bool = True, timeout: float = PATIENCE * PACE) -> str:
+    def sampan(self, *arguments: str, check: bool = True) -> str:
         """Run `sampan`; both its outputs. Raises AssertionError when it fails, or with `check` off when it does not."""
-        return self._run(*self.program, *arguments, check=check, timeout=timeout)
+        return self._run(*self.program, *arguments, check=check)
 
     def shell(self, script: str) -> str:
         """Run a shell script in this machine; both its outputs."""
@@ -153,13 +189,13 @@ class VirtualMachine:
             place, text = shlex.quote(str(file)), shlex.quote(file.read_text())
             self.shell(f"umask 077; mkdir -p {shlex.quote(str(file.parent))}; printf %s {text} > {place}")
 
-    def _run(self, *command: str, check: bool = True, timeout: float = PATIENCE * PACE) -> str:
+    def _run(self, *command: str, check: bool = True, patience: float = PATIENCE) -> str:
         done = subprocess.run(
             self.inside(*command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=self.environment,
-            timeout=timeout,
+            timeout=patience * self.pace,
             check=False,
         )
         text = done.stdout.decode()
@@ -172,9 +208,7 @@ class VirtualMachine:
 
     def close(self) -> None:
         """Cut its power, and forget it."""
-        for process in self._running:
-            process.kill()
-            process.wait()
+        self.power_off()
         for directory in (self.home, self.run_directory):
             subprocess.run(["rm", "-rf", "--one-file-system", str(directory)], check=True)
 
@@ -188,6 +222,6 @@ class VirtualMachine:
             if error is not None and self.home.exists():
                 print(f"--- {self.name}'s console\n{self.console()[-4000:]}", file=sys.stderr)
                 with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):  # it may hang
-                    print(self._run("sh", "-c", f"tail -n 20 {LOGS}", timeout=PATIENCE), file=sys.stderr)
+                    print(self._run("sh", "-c", f"tail -n 20 {LOGS}", patience=PATIENCE / self.pace), file=sys.stderr)
         finally:
             self.close()

@@ -1,8 +1,9 @@
 """Whether a request may be approved without asking anybody: exactly the identity of the node that asks. Pure.
 
 A machine with a bootstrap token gets the client certificate of a node that does not exist yet (the token's own node,
-if the token is bound to one). A node gets a new client certificate for itself, and serving certificates for its own
-name and addresses. What anybody else asks, an administrator decides.
+if the token is bound to one). A node that was off until its certificate ended gets another by a token that is bound to
+it, as long as nobody speaks for it. A node gets a new client certificate for itself, and serving certificates for its
+own name and addresses. What anybody else asks, an administrator decides.
 Source: "TLS bootstrapping"; "Certificates and Certificate Signing Requests", Kubernetes signers.
 """
 
@@ -93,7 +94,7 @@ def decide(
     if own:
         return renewal(wanted, own)
     bound = (spec.extra.get(BOUND_TO) or [""])[0]
-    return joining(request, wanted, bound, bool(nodes), others, now)
+    return joining(request, wanted, bound, next(iter(nodes), None), others, now)
 
 
 def _listed(signer: str) -> str:
@@ -121,7 +122,7 @@ def joining(
     request: CertificateSigningRequest,
     wanted: Asked,
     bound: str,
-    exists: bool,
+    node: Node | None,
     others: Sequence[CertificateSigningRequest],
     now: datetime,
 ) -> Verdict:
@@ -133,11 +134,18 @@ def joining(
             f"the token of {request.spec.username} is for node {bound} only and cannot be used to join as {name}; "
             f"join with --node-name {bound}, or use another token",
         )
-    if exists:
+    if node is not None and _speaks(node):
         return deny(
             "NodeNameTaken",
             f"the cluster has a node {name} already; choose another --node-name, or if that node is gone for good "
             f"run: kctl delete node {name}",
+        )
+    if node is not None and not bound:
+        return deny(
+            "NodeNameTaken",
+            f"the cluster has a node {name} already, which is not heard of; choose another --node-name; if it is this "
+            f"machine, make a token for it alone: kctl token create --node {name}; if it is gone for good run: "
+            f"kctl delete node {name}",
         )
     for other in others:
         given = condition(other, APPROVED)
@@ -151,6 +159,12 @@ def joining(
                 f"try again in {int(left.total_seconds()) + 1} s",
             )
     return Verdict(True, "AutoApproved", f"the token of {request.spec.username} lets a machine join as node {name}")
+
+
+def _speaks(node: Node) -> bool:
+    """Whether somebody reports as this node, or may do so in a moment."""
+    ready = next((one.status for one in node.status.conditions if one.type == "Ready"), "")
+    return ready != "Unknown"
 
 
 def _competes(other: CertificateSigningRequest, wanted: Asked) -> bool:

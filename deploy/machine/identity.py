@@ -6,6 +6,7 @@ import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import yaml
 
 from deploy import node_config
 from deploy import places as cluster_places
+from deploy.machine import lifetime
 from deploy.machine.places import MachinePlaces
 from deploy.node_config import ClusterFacts, Credentials, NodeFacts
 from sampan.errors import ClusterError
@@ -90,6 +92,19 @@ def read(places: MachinePlaces) -> Identity | None:
         raise ClusterError(
             where=f"node identity {places.identity}", what=str(error), remedy="run: sampan leave --force, and join anew"
         ) from error
+
+
+def ended(places: MachinePlaces, now: datetime) -> datetime | None:
+    """When the node's client certificate ended, if it has: then it can't be renewed. Raises ClusterError."""
+    try:
+        end = lifetime.ends(places.client_pair)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            where=f"node certificate {places.client_pair}",
+            what=str(error),
+            remedy="run: sampan leave --force, and join anew",
+        ) from error
+    return end if end <= now else None
 
 
 def joined(places: MachinePlaces) -> Identity:

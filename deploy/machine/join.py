@@ -46,12 +46,17 @@ REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 def join(request: JoinRequest, places: MachinePlaces, say: Say, clock: Clock | None = None) -> None:
     """Get this machine's identity and write its configuration; a machine that has them keeps them.
 
+    One whose certificate has ended, so that it can't renew it, gets another by the token and is the same node.
     Starts nothing: see deploy.machine.node. Raises ClusterError with the sentence for the user.
     """
     request = request.checked()
     if (known := identity.read(places)) is not None:
         _same(known, request)
-        say(f"this machine is node {known.name} of {known.server} already")
+        if (ended := identity.ended(places, (clock or Clock()).now())) is None:
+            say(f"this machine is node {known.name} of {known.server} already")
+        else:
+            say(f"this machine is node {known.name}, whose certificate has ended at {ended:%Y-%m-%dT%H:%M:%SZ}")
+            _begin_again(known, request, places, say, clock)
         return
     server = address_of(request.server)
     ca = pinned_ca(server, request.ca_hash)
@@ -78,6 +83,21 @@ def join(request: JoinRequest, places: MachinePlaces, say: Say, clock: Clock | N
     with _staged(places) as staging:
         _write(who, ca, certificate, key, staging, places)
     say(f"this machine has the identity of node {who.name}")
+
+
+def _begin_again(known: Identity, request: JoinRequest, places: MachinePlaces, say: Say, clock: Clock | None) -> None:
+    """A new client certificate for the node that this machine is; all else stays."""
+    from sampan.signing_requests import write_pair  # late: it loads OpenSSL's bindings
+
+    server = address_of(request.server)
+    connection = Connection(server, pinned_ca(server, request.ca_hash), token=request.token)
+    _check_clock(connection, clock or Clock())
+    name, certificate, key = _certificate(connection, known.name, say)
+    write_pair(places.client_pair, certificate, key)
+    fresh = places.identity.with_suffix(".new")
+    replace(known, request=name).write(fresh)
+    fresh.replace(places.identity)
+    say(f"node {known.name} has a new certificate")
 
 
 def _same(known: Identity, request: JoinRequest) -> None:

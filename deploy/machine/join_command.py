@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -130,8 +131,12 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     places = MachinePlaces.here()
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C does, they end it by undoing
+        signal.signal(number, signal.default_int_handler)
+
     def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError):  # the terminal may be what has gone
+            print(text, file=sys.stderr, flush=True)
 
     request = request_of(options).checked()
     if identity.read(places) is not None:

@@ -105,6 +105,8 @@ class Greeting:
     how_to_join: bool
     upload: bool
     certificate_key: str = ""
+    logged: bool = False
+    """What is said ends up in a log, which more people read than may make a machine join."""
 
     def say(self, places: ServerPlaces, settings: Settings, say: Say) -> None:
         """Wait for the API, then say how to use it and, at the first time, how others join. Raises ClusterError."""
@@ -116,6 +118,11 @@ class Greeting:
         say(f"the administrator's kubeconfig is {places.admin_kubeconfig}")
         if self.how_to_join:
             _wait_for(connection, FACTS, deadline)  # the controllers publish what a machine must know to join
+        if self.how_to_join and self.logged:
+            say("how a machine joins as a node is said by:")
+            say(f"  kctl --kubeconfig {places.admin_kubeconfig} token create --print-join-command")
+            places.greeted.touch()
+        elif self.how_to_join:
             token = tokens.create(connection, seconds=tokens.JOIN_SECONDS, description="made at the server's start")
             say("a machine joins as a node, within 24 hours, by:")
             say(f"  sampan join {_joining(places, settings, token.text)}")
@@ -240,7 +247,12 @@ def main(argv: Sequence[str]) -> int:
     if options.prepare:
         _say(f"what a server needs is in {places.state}")
         return 0
-    greeting = Greeting(joining is None and not places.greeted.exists(), options.upload_certs, options.certificate_key)
+    greeting = Greeting(
+        joining is None and not places.greeted.exists(),
+        options.upload_certs,
+        options.certificate_key,
+        logged="JOURNAL_STREAM" in os.environ,  # systemd.exec(5)
+    )
     sys.path[:] = [entry for entry in sys.path if entry]
     os.chdir("/")
     return run(places, settings, lambda: greeting.say(places, settings, _say), to_stderr=not options.log_files)

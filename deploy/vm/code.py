@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.vm import bytecode, ext4, image
 
 PACKAGES = ("sampan", "apiserver", "scheduler", "controllers", "nodeagent", "deploy")
-SUFFIXES = frozenset({".py", ".sh", ".json", ".txt", ".yaml"})
+SUFFIXES = frozenset({".py", ".sh", ".json", ".txt", ".yaml", ".service", ".conf"})
 FORM = 1
 """Raised whenever this file makes something else of the same sources."""
 KEPT = 4

@@ -24,6 +24,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -125,10 +126,10 @@ def _stand_by() -> NoReturn:
 
 def _become_node(reports: int) -> None:
     """Join unless that was done, then run the node until it is told to end."""
-    from deploy.machine import node
+    from deploy.machine import identity, node
 
     places = MachinePlaces.here()
-    if places.identity.exists():
+    if places.identity.exists() and identity.ended(places, datetime.now(UTC)) is None:
         say("this machine has joined before")
     else:
         joining = _forked("join", lambda: _join(places))
@@ -150,7 +151,7 @@ def _join(places: MachinePlaces) -> int:
 
     file = FIRMWARE / "join" / "raw"
     if not file.exists():
-        say("this machine has no identity, and was told no token to get one with")
+        say("this machine has no identity, or one that has ended, and was told no token to get one with")
         return UNJOINED
     try:
         join(JoinRequest.from_json(json.loads(file.read_bytes())), places, say)

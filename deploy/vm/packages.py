@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.vm import ext4
@@ -58,8 +59,8 @@ def sources() -> list[Path]:
     return [Path(one) for one in sorted(found)]
 
 
-def versions() -> list[str]:
-    """`NAME VERSION` of every package that an image gets now, in order. Raises ClusterError."""
+def versions(include: Sequence[str] = IN_GUEST) -> list[str]:
+    """`NAME VERSION` of every package that an image of these gets now, in order. Raises ClusterError."""
     try:
         text = ext4.run(
             "apt-get",
@@ -68,7 +69,7 @@ def versions() -> list[str]:
             *("-o", "Dir::State::status=/dev/null"),
             *("-o", "APT::Install-Recommends=0"),
             *("-o", "Debug::NoLocking=1"),
-            *IN_GUEST,
+            *include,
             where=WHERE,
         )
     except ClusterError as error:
@@ -76,18 +77,19 @@ def versions() -> list[str]:
     return sorted({f"{name} {version}" for name, version in CHOSEN.findall(text)})
 
 
-def extract(tree: Path) -> None:
-    """Unpack the packages into `tree`. No script of a package runs. Raises ClusterError."""
+def extract(tree: Path, *, variant: str = "extract", include: Sequence[str] = IN_GUEST) -> None:
+    """Unpack the packages into `tree`. No script of a package runs, unless another variant of mmdebstrap's is asked
+    for. Raises ClusterError."""
     suite = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line).get(
         "VERSION_CODENAME", "stable"
     )
     ext4.run(
         "mmdebstrap",
         "--quiet",
-        "--variant=extract",
+        f"--variant={variant}",
         "--mode=root",
         "--format=directory",
-        f"--include={','.join(IN_GUEST)}",
+        f"--include={','.join(include)}",
         *(f"--aptopt={line}" for line in _acquire()),
         suite,
         str(tree),

@@ -281,6 +281,22 @@ async def test_a_taken_name_is_refused(servers: Servers, admin: Caller) -> None:
     assert says.startswith("the cluster has a node taken already; choose another --node-name, or if that node is gone")
 
 
+async def test_a_node_that_is_not_heard_of_is_itself_again_by_a_token_of_its_own(
+    servers: Servers, admin: Caller
+) -> None:
+    await joined(servers, admin, "silent")
+    condition = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
+    path = "/api/v1/nodes/silent/status"
+    await admin.ask("PATCH", path, {"status": {"conditions": [condition]}}, "application/merge-patch+json")
+    await admin.ask("DELETE", "/apis/certificates.k8s.io/v1/certificatesigningrequests")  # it got its name long ago
+    async with caller(servers, token=await new_token(admin)) as machine:
+        reason, says = await refusal(machine, node_request("silent"))
+        assert reason == "NodeNameTaken"
+        assert "make a token for it alone: kctl token create --node silent;" in says
+    async with caller(servers, token=await new_token(admin, node_name="silent")) as machine:
+        await machine.certificate(await machine.request(node_request("silent")))
+
+
 async def test_of_two_machines_that_want_one_name_the_first_gets_it(servers: Servers, admin: Caller) -> None:
     async with caller(servers, token=await new_token(admin)) as machine:
         first = node_request("contested")

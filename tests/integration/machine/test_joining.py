@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from machines import Joinable, Machine
+import json
+from datetime import UTC, datetime, timedelta
+
+from deploy import pki
+from deploy.machine import lifetime
+from machines import Joinable, Machine, until
+from sampan.certs import Authority
+from sampan.signing_requests import write_pair
 
 POD = """
 apiVersion: v1
@@ -100,3 +107,32 @@ def test_a_machine_that_lost_its_cluster_leaves_by_force(joinable: Joinable) -> 
         machine.shell("ip link set eth0 up")
         assert machine.traces() == before
         assert "this machine is clean" in machine.sampan("leave")  # a second time finds nothing to do
+
+
+def test_a_node_whose_certificate_has_ended_is_itself_again_by_a_token(joinable: Joinable) -> None:
+    cluster = joinable.cluster
+    unknown = json.dumps({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
+    with joinable.machine("m5", "172.30.0.205") as machine:
+        machine.sampan(*joinable.join())
+        machine.take_images()
+        with machine.node():
+            joinable.ready("m5")
+            cluster.apply("default", pod("kept", "m5"), ready="kept")
+            kept = container_of(joinable, "kept")
+        authority = Authority.load(pki.read(cluster.places.pki, "ca"))
+        short = authority.issue("system:node:m5", groups=["system:nodes"], lifetime=timedelta(seconds=1))
+        write_pair(machine.places.client_pair, short.certificate, short.key)
+        until(lambda: lifetime.ends(machine.places.client_pair) <= datetime.now(UTC))
+        cluster.kubectl("delete", "csr", "--all")  # those of a year ago
+        cluster.kubectl("patch", "node", "m5", "--subresource=status", "--type=merge", "-p", unknown)
+        said = machine.sampan(*joinable.join(), check=False)
+        assert "this machine is node m5, whose certificate has ended at 2" in said
+        assert "if it is this machine, make a token for it alone: kctl token create --node m5" in said.splitlines()[-1]
+        said = machine.sampan(*joinable.join(token=joinable.token("--node", "m5")))
+        assert "node m5 has a new certificate" in said
+        with machine.node():
+            joinable.ready("m5")
+            cluster.eventually(lambda: cluster.inside("default", "kept", "cat /scratch/index.html") == "kept\n")
+            assert container_of(joinable, "kept") == kept
+            assert "already" in machine.sampan(*joinable.join())
+            machine.sampan("leave")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from deploy import control
 from machines import Joinable, Machine
 
 WRONG_HASH = "sha256:" + "0" * 64
@@ -154,6 +159,33 @@ def test_a_join_that_fails_at_any_step_leaves_nothing(joinable: Joinable, outsid
     before = outsider.traces()
     said = outsider.python(FAILING, joinable.server, joinable.token(), joinable.ca_hash, *STEPS)
     assert json.loads(said) == {step: [] for step in STEPS}
+    assert outsider.traces() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_join_whose_terminal_goes_or_that_is_ended_leaves_nothing(
+    joinable: Joinable, outsider: Machine, number: signal.Signals
+) -> None:
+    before = outsider.traces()
+    controllers = control.ask(joinable.cluster.places.control, {"do": "status"})["children"]["controllers"]["pid"]
+    words = shlex.join([*outsider.program, *joinable.join(), "--node-name", f"ended-by-{number}"])
+    os.kill(controllers, signal.SIGSTOP)  # who would approve it
+    try:
+        with subprocess.Popen(
+            outsider.inside("sh", "-c", f"echo $$; exec {words} 2>&1"),
+            stdout=subprocess.PIPE,
+            env=outsider.environment,
+            text=True,
+        ) as joining:
+            assert joining.stdout is not None
+            pid = joining.stdout.readline().strip()
+            while "waiting for its approval" not in (line := joining.stdout.readline()):
+                assert line
+            outsider.shell(f"kill -{number.value} {pid}")
+            assert joining.stdout.read() == "sampan join: interrupted\n"
+        assert joining.returncode == 130
+    finally:
+        os.kill(controllers, signal.SIGCONT)
     assert outsider.traces() == before
 
 

@@ -70,9 +70,10 @@ def request(
     )
 
 
-def node(name: str, *addresses: str) -> Node:
+def node(name: str, *addresses: str, ready: str = "True") -> Node:
     listed = [{"type": "InternalIP", "address": one} for one in addresses]
-    return Node.from_json({"metadata": {"name": name}, "status": {"addresses": listed}})
+    conditions = [{"type": "Ready", "status": ready}] if ready else []
+    return Node.from_json({"metadata": {"name": name}, "status": {"addresses": listed, "conditions": conditions}})
 
 
 def decided(kind: str, seconds_ago: float) -> dict[str, Any]:
@@ -91,19 +92,22 @@ def approved(seconds_ago: float) -> dict[str, Any]:
     st.sampled_from((CLIENT_SIGNER, SERVING_SIGNER, "kubernetes.io/kube-apiserver-client", "example.com/other")),
     st.sampled_from(((), ("a",), ("10.0.0.1",), ("10.0.0.2",))),
     st.sampled_from((("system:nodes",), (), ("system:masters",), ("system:nodes", "system:masters"))),
-    st.booleans(),
+    st.sampled_from(("none", "", "True", "False", "Unknown")),
 )
 def test_nobody_is_given_an_identity_that_is_not_its_own(
-    name: str, by: str, bound: str, signer: str, hosts: tuple[str, ...], groups: tuple[str, ...], exists: bool
+    name: str, by: str, bound: str, signer: str, hosts: tuple[str, ...], groups: tuple[str, ...], ready: str
 ) -> None:
     asked = request(name, by=by, bound=bound, signer=signer, hosts=hosts, groups=groups)
-    verdict = decide(asked, [node(name, "10.0.0.1")] if exists else [], [], NOW)
+    exists = ready != "none"
+    verdict = decide(asked, [node(name, "10.0.0.1", ready=ready)] if exists else [], [], NOW)
     if verdict is None or not verdict.approved:
         return
     assert groups == ("system:nodes",)
     if signer == CLIENT_SIGNER:
         assert not hosts
-        assert by == name or (by == "token" and not exists and bound in ("", name))
+        free = not exists and bound in ("", name)
+        silent = ready == "Unknown" and bound == name
+        assert by == name or (by == "token" and (free or silent))
     else:
         assert (signer, by, exists) == (SERVING_SIGNER, name, True)
         assert set(hosts) <= {name, "10.0.0.1"}
@@ -117,6 +121,7 @@ def sure(verdict: Verdict | None) -> Verdict:
 def test_what_a_node_and_a_machine_need_is_approved() -> None:
     assert sure(decide(request("a"), [], [], NOW)).approved
     assert sure(decide(request("a", bound="a"), [], [], NOW)).approved
+    assert sure(decide(request("a", bound="a"), [node("a", ready="Unknown")], [], NOW)).approved
     assert sure(decide(request("a", by="a"), [node("a")], [], NOW)).approved
     serving = request("a", by="a", signer=SERVING_SIGNER, hosts=("a", "10.0.0.1"))
     assert decide(serving, [node("a")], [], NOW) is None, "it waits for addresses"
