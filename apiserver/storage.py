@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import grpc
 from aetcd import rpc
 
 from apiserver.config import Files
+from apiserver.rpc.channel import Channel
+from apiserver.rpc.connection import Duplex
+from apiserver.rpc.frames import CallError, Code
 from sampan.errors import ApiError, Reason, SampanError
 from sampan.logs import fields
 from sampan.serving import Stamp, stamp
@@ -34,25 +36,28 @@ GIVE_UP_SECONDS = 15.0
 PAGE = 2000
 LOOK_SECONDS = 1.0
 """How often, at most, the certificate's files are looked at when there is something to ask etcd."""
-OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", 10_000),  # etcd takes offence at less than 5 s
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 2_000),  # how long a connection may take; 20 s by default
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.use_local_subchannel_pool", 1),
-]
 NEEDS_LEADER = (("hasleader", "true"),)
 """A member that has lost its leader refuses at once, instead of keeping the call until it times out."""
-TRANSIENT = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.INTERNAL,
-)
+TRANSIENT = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.ABORTED, Code.INTERNAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One of etcd's calls, and what it answers with."""
+
+    path: str
+    answer: Any
+
+
+RANGE = Method("/etcdserverpb.KV/Range", rpc.RangeResponse)
+PUT = Method("/etcdserverpb.KV/Put", rpc.PutResponse)
+TXN = Method("/etcdserverpb.KV/Txn", rpc.TxnResponse)
+COMPACT = Method("/etcdserverpb.KV/Compact", rpc.CompactionResponse)
+WATCH = Method("/etcdserverpb.Watch/Watch", rpc.WatchResponse)
+GRANT = Method("/etcdserverpb.Lease/LeaseGrant", rpc.LeaseGrantResponse)
+REVOKE = Method("/etcdserverpb.Lease/LeaseRevoke", rpc.LeaseRevokeResponse)
+KEEP_ALIVE = Method("/etcdserverpb.Lease/LeaseKeepAlive", rpc.LeaseKeepAliveResponse)
+STATUS = Method("/etcdserverpb.Maintenance/Status", rpc.StatusResponse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,42 +111,38 @@ class Storage:
         self._endpoints = tuple(endpoints)
         self._files = files or Files()
         self._at = 0
-        self._channel: Any = None
+        self._channel: Channel | None = None
         self._stamp: Stamp = ()
         self._look_at = 0.0
         self._leases: dict[int, tuple[int, float, int]] = {}
         self._lease_lock = asyncio.Lock()
         self._attempt = ATTEMPT_SECONDS_OF_SEVERAL if len(self._endpoints) > 1 else ATTEMPT_SECONDS
         self._leaderless: float | None = None
-        self._watching: set[Any] = set()
+        self._watching: set[Duplex] = set()
         self._retired: set[asyncio.Task[None]] = set()
 
-    def _connect(self) -> Any:
+    def _connect(self) -> Channel:
         if self._channel is not None and self._files.cert:
             self._follow_files(self._channel)
         if self._channel is None:
             self._stamp = stamp(self._paths())
             endpoint = self._endpoints[self._at % len(self._endpoints)]
             scheme, _, address = endpoint.rpartition("://")
-            if scheme == "https":
-                credentials = grpc.ssl_channel_credentials(
-                    root_certificates=Path(self._files.ca).read_bytes() if self._files.ca else None,
-                    private_key=Path(self._files.key).read_bytes() if self._files.key else None,
-                    certificate_chain=Path(self._files.cert).read_bytes() if self._files.cert else None,
-                )
-                self._channel = grpc.aio.secure_channel(address, credentials, options=OPTIONS)
-            else:
-                self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
-            self._kv = rpc.KVStub(self._channel)
-            self._watch = rpc.WatchStub(self._channel)
-            self._lease = rpc.LeaseStub(self._channel)
-            self._maintenance = rpc.MaintenanceStub(self._channel)
+            self._channel = Channel(address, self._tls if scheme == "https" else None, NEEDS_LEADER)
         return self._channel
+
+    def _tls(self) -> ssl.SSLContext:
+        """Our side of TLS, with the files as they are now. Raises OSError when they cannot be used."""
+        context = ssl.create_default_context(cafile=self._files.ca or None)
+        if self._files.cert:
+            context.load_cert_chain(self._files.cert, self._files.key)
+        context.set_alpn_protocols(["h2"])
+        return context
 
     def _paths(self) -> tuple[str, ...]:
         return tuple(one for one in (self._files.cert, self._files.key, self._files.ca) if one)
 
-    def _follow_files(self, channel: Any) -> None:
+    def _follow_files(self, channel: Channel) -> None:
         """Give up a channel whose certificate was renewed: reconnecting, it would show the old one."""
         now = asyncio.get_running_loop().time()
         if now < self._look_at:
@@ -159,11 +160,11 @@ class Storage:
         for closing in self._retired:
             closing.cancel()
 
-    def _move_on(self, channel: Any, error: grpc.aio.AioRpcError) -> None:
+    def _move_on(self, channel: Channel, error: CallError) -> None:
         """Use the next endpoint from now on, unless another call has seen to that already, or a leader is elected."""
         if len(self._endpoints) < 2 or channel is not self._channel:
             return
-        if "no leader" in (error.details() or ""):
+        if "no leader" in (error.details):
             now = asyncio.get_running_loop().time()
             self._leaderless = self._leaderless if self._leaderless is not None else now
             if now - self._leaderless < ELECTION_SECONDS:
@@ -172,16 +173,16 @@ class Storage:
         self._at += 1
         self._retire(channel)
 
-    def _retire(self, channel: Any) -> None:
+    def _retire(self, channel: Channel) -> None:
         """Calls on an old channel may still end well, so they get the time that they have anyway; watches are told."""
         self._channel = None
-        for call in self._watching:
+        for call in list(self._watching):
             call.cancel()
         closing = asyncio.ensure_future(channel.close(self._attempt + 1))
         self._retired.add(closing)
         closing.add_done_callback(self._retired.discard)
 
-    async def _call(self, service: str, method: str, request: Any) -> tuple[Any, bool]:
+    async def _call(self, method: Method, request: Any) -> tuple[Any, bool]:
         """The answer, and whether an earlier attempt may have been carried out as well. Raises ApiError 503 or 500."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + GIVE_UP_SECONDS
@@ -190,17 +191,16 @@ class Storage:
         while True:
             channel = self._connect()
             try:
-                call = getattr(getattr(self, service), method)
-                answer = await call(request, timeout=self._attempt, metadata=NEEDS_LEADER)
+                answer = await channel.unary(method.path, request.SerializeToString(), self._attempt)
                 self._leaderless = None
-                return answer, repeated
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.OUT_OF_RANGE:
-                    raise Compacted(error.details() or "compacted") from error
-                if error.code() not in TRANSIENT or loop.time() > give_up:
+                return method.answer.FromString(answer), repeated
+            except CallError as error:
+                if error.code is Code.OUT_OF_RANGE:
+                    raise Compacted(error.details or "compacted") from error
+                if error.code not in TRANSIENT or loop.time() > give_up:
                     raise unavailable(error) from error
                 repeated = True
-                log.warning("etcd does not answer", extra=fields(code=error.code().name, details=error.details()))
+                log.warning("etcd does not answer", extra=fields(code=error.code.name, details=error.details))
                 self._move_on(channel, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
@@ -212,7 +212,7 @@ class Storage:
             success=[rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value, lease=lease))],
             failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key))],
         )
-        answer, repeated = await self._call("_kv", "Txn", request)
+        answer, repeated = await self._call(TXN, request)
         if answer.succeeded:
             return int(answer.header.revision)
         found = answer.responses[0].response_range.kvs
@@ -228,7 +228,7 @@ class Storage:
             success=[rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key))],
             failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key))],
         )
-        answer, repeated = await self._call("_kv", "Txn", request)
+        answer, repeated = await self._call(TXN, request)
         if answer.succeeded:
             return int(answer.header.revision)
         found = answer.responses[0].response_range.kvs
@@ -238,17 +238,17 @@ class Storage:
 
     async def get(self, key: bytes) -> Entry | None:
         """The key's newest state, linearizable. Raises ApiError."""
-        answer, _ = await self._call("_kv", "Range", rpc.RangeRequest(key=key))
+        answer, _ = await self._call(RANGE, rpc.RangeRequest(key=key))
         return entry(answer.kvs[0]) if answer.kvs else None
 
     async def revision(self) -> int:
         """The newest revision of the whole store, linearizable. Raises ApiError."""
-        answer, _ = await self._call("_kv", "Range", rpc.RangeRequest(key=TICK, count_only=True))
+        answer, _ = await self._call(RANGE, rpc.RangeRequest(key=TICK, count_only=True))
         return int(answer.header.revision)
 
     async def tick(self) -> int:
         """Make a revision of our own. Returns it."""
-        answer, _ = await self._call("_kv", "Put", rpc.PutRequest(key=TICK, value=b"{}"))
+        answer, _ = await self._call(PUT, rpc.PutRequest(key=TICK, value=b"{}"))
         return int(answer.header.revision)
 
     async def page(
@@ -256,7 +256,7 @@ class Storage:
     ) -> Page:
         """Keys from `start` up to `end` (not included) at a revision (0: the newest). Raises Compacted, ApiError."""
         request = rpc.RangeRequest(key=start, range_end=end, limit=limit, revision=revision, keys_only=keys_only)
-        answer, _ = await self._call("_kv", "Range", request)
+        answer, _ = await self._call(RANGE, request)
         entries = [entry(kv) for kv in answer.kvs]
         remaining = max(0, int(answer.count) - len(entries))
         return Page(entries, revision or int(answer.header.revision), bool(answer.more), remaining)
@@ -264,34 +264,31 @@ class Storage:
     async def watch(self, start: int) -> AsyncIterator[Any]:
         """Responses of one watch of everything from revision `start` on. Raises Compacted; Watch when it breaks."""
         channel = self._connect()
-        call = self._watch.Watch(metadata=NEEDS_LEADER)
-        self._watching.add(call)
+        call: Duplex | None = None
         try:
-            request = rpc.WatchCreateRequest(key=PREFIX, range_end=PREFIX_END, start_revision=start)
-            await call.write(rpc.WatchRequest(create_request=request))
-            while True:
-                response = await call.read()
-                if response is grpc.aio.EOF:
-                    raise Watch("the stream ended")
+            call = await channel.duplex(WATCH.path)
+            self._watching.add(call)
+            create = rpc.WatchCreateRequest(key=PREFIX, range_end=PREFIX_END, start_revision=start)
+            call.send(rpc.WatchRequest(create_request=create).SerializeToString())
+            while (data := await call.receive()) is not None:
+                response = WATCH.answer.FromString(data)
                 if response.compact_revision:
                     raise Compacted(f"revisions below {response.compact_revision} are compacted")
                 if response.canceled:
                     raise Watch(response.cancel_reason or "cancelled")
                 yield response
-        except grpc.aio.AioRpcError as error:
+            raise Watch("the stream ended")
+        except CallError as error:
             self._move_on(channel, error)
-            raise Watch(f"{error.code().name}: {error.details()}") from error
-        except asyncio.CancelledError:
-            if channel is self._channel:
-                raise  # we are cancelled, and not only the call
-            raise Watch("the connection was given up") from None
+            raise Watch(str(error)) from error
         finally:
-            self._watching.discard(call)
-            call.cancel()
+            if call is not None:
+                self._watching.discard(call)
+                call.cancel()
 
     async def compact(self, revision: int) -> None:
         """Forget history before `revision`. Raises Compacted when that has happened already."""
-        await self._call("_kv", "Compact", rpc.CompactionRequest(revision=revision))
+        await self._call(COMPACT, rpc.CompactionRequest(revision=revision))
 
     async def lease(self, seconds: int) -> int:
         """A lease that ends in `seconds` to a minute more; many keys share one."""
@@ -302,36 +299,40 @@ class Storage:
                 self._leases[seconds] = (found[0], found[1], found[2] + 1)
                 return found[0]
             share = min(60, max(1, seconds // 10))
-            answer, _ = await self._call("_lease", "LeaseGrant", rpc.LeaseGrantRequest(TTL=seconds + share))
+            answer, _ = await self._call(GRANT, rpc.LeaseGrantRequest(TTL=seconds + share))
             self._leases[seconds] = (int(answer.ID), now + share, 1)
             return int(answer.ID)
 
     async def grant(self, seconds: int) -> int:
         """A lease of the caller's own, to be kept alive. Raises ApiError."""
-        answer, _ = await self._call("_lease", "LeaseGrant", rpc.LeaseGrantRequest(TTL=seconds))
+        answer, _ = await self._call(GRANT, rpc.LeaseGrantRequest(TTL=seconds))
         return int(answer.ID)
 
     async def keep_alive(self, lease: int) -> bool:
         """Renew a lease, which makes no revision. False when it has ended. Raises ApiError."""
         channel = self._connect()
-        call = self._lease.LeaseKeepAlive(timeout=self._attempt, metadata=NEEDS_LEADER)
+        call: Duplex | None = None
         try:
-            await call.write(rpc.LeaseKeepAliveRequest(ID=lease))
-            answer = await call.read()
-            return answer is not grpc.aio.EOF and answer.TTL > 0
-        except grpc.aio.AioRpcError as error:
-            self._move_on(channel, error)
-            raise unavailable(error) from error
+            async with asyncio.timeout(self._attempt):
+                call = await channel.duplex(KEEP_ALIVE.path)
+                call.send(rpc.LeaseKeepAliveRequest(ID=lease).SerializeToString())
+                data = await call.receive()
+            return data is not None and KEEP_ALIVE.answer.FromString(data).TTL > 0
+        except (TimeoutError, CallError) as error:
+            known = error if isinstance(error, CallError) else CallError(Code.DEADLINE_EXCEEDED, "no answer in time")
+            self._move_on(channel, known)
+            raise unavailable(known) from error
         finally:
-            call.cancel()
+            if call is not None:
+                call.cancel()
 
     async def revoke(self, lease: int) -> None:
         """End a lease, and with it its keys. Raises ApiError."""
-        await self._call("_lease", "LeaseRevoke", rpc.LeaseRevokeRequest(ID=lease))
+        await self._call(REVOKE, rpc.LeaseRevokeRequest(ID=lease))
 
     async def version(self) -> str:
         """etcd's own version. Raises ApiError."""
-        answer, _ = await self._call("_maintenance", "Status", rpc.StatusRequest())
+        answer, _ = await self._call(STATUS, rpc.StatusRequest())
         return str(answer.version)
 
 
@@ -339,13 +340,13 @@ def _at_revision(key: bytes, revision: int) -> Any:
     return rpc.Compare(key=key, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=revision)
 
 
-def unavailable(error: grpc.aio.AioRpcError) -> ApiError:
+def unavailable(error: CallError) -> ApiError:
     """What a client of ours is told when etcd refuses or does not answer."""
-    details = error.details() or ""
+    details = error.details
     if "request is too large" in details:
         return ApiError(413, Reason.TOO_LARGE, f"Request entity too large: limit is 1.5 MiB in etcd: {details}")
-    if error.code() in TRANSIENT:
+    if error.code in TRANSIENT:
         return ApiError(
             503, Reason.SERVICE_UNAVAILABLE, f"etcd is not available: {details}", headers={"Retry-After": "1"}
         )
-    return ApiError(500, Reason.INTERNAL_ERROR, f"Internal error occurred: etcd: {error.code().name}: {details}")
+    return ApiError(500, Reason.INTERNAL_ERROR, f"Internal error occurred: etcd: {error.code.name}: {details}")
