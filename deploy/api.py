@@ -6,7 +6,7 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,10 @@ from typing import Any
 
 POLL_SECONDS = 0.05
 LEASE_LOOK_SECONDS = 0.25
+WATCH_SECONDS = 10.0
+"""Then one looks whether to go on."""
+ANSWER_SECONDS = 20.0
+"""On a busy machine."""
 
 
 @contextmanager
@@ -76,8 +80,8 @@ def delete(pki: Path, port: int, path: str) -> None:
             raise http.client.HTTPException(f"DELETE {path}: the API server answered {answer.status}")
 
 
-def wait_for_renewal(pki: Path, port: int, node: str, deadline: float, since: float) -> bool:
-    """Wait until a node has renewed its lease after `since` (seconds since the epoch); False at `deadline`.
+def wait_for_renewal(pki: Path, port: int, node: str, left: Callable[[], float], since: float) -> bool:
+    """Wait until a node has renewed its lease after `since` (seconds since the epoch); False when no time is `left`.
 
     A machine that goes on where its memory was saved has no reason to tell its status again, but renews its lease.
     """
@@ -88,21 +92,21 @@ def wait_for_renewal(pki: Path, port: int, node: str, deadline: float, since: fl
                 return True
         except (OSError, http.client.HTTPException, ValueError, KeyError):
             pass
-        if time.monotonic() > deadline:
+        if not left():
             return False
         time.sleep(LEASE_LOOK_SECONDS)
 
 
-def ready_nodes(pki: Path, port: int, deadline: float, since: float) -> Iterator[tuple[str, bool]]:
-    """Watch the nodes: yields (name, whether Ready) at every change, until `deadline` (time.monotonic).
+def ready_nodes(pki: Path, port: int, left: Callable[[], float], since: float) -> Iterator[tuple[str, bool]]:
+    """Watch the nodes: yields (name, whether Ready) at every change, for as long as `left` says that seconds are left.
 
     What a node said before `since` (seconds since the epoch) does not count: a stopped cluster's nodes still say Ready.
     """
     earliest = datetime.fromtimestamp(int(since), UTC)
-    while (left := deadline - time.monotonic()) > 0:
+    while seconds := min(left(), WATCH_SECONDS):
         try:
-            with _connection(pki, port, left + 1) as connection:
-                connection.request("GET", f"/api/v1/nodes?watch=true&timeoutSeconds={max(1, int(left))}")
+            with _connection(pki, port, seconds + ANSWER_SECONDS) as connection:
+                connection.request("GET", f"/api/v1/nodes?watch=true&timeoutSeconds={max(1, int(seconds))}")
                 for line in connection.getresponse():
                     event = json.loads(line)
                     conditions = event["object"].get("status", {}).get("conditions", ())

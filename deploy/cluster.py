@@ -32,6 +32,7 @@ from deploy import (
     supervisor,
 )
 from deploy.ledger import Entry, Made
+from deploy.patience import Patience
 from deploy.places import MARK, Places, home, run_root
 from deploy.snapshots import exchange
 from deploy.spec import Cluster, NodeSpec
@@ -46,6 +47,8 @@ NOT_HERE = {0: 0}
 """The pids of a virtual machine mean nothing outside it."""
 Progress = Callable[[str, float], None]
 STOP_SECONDS = 60.0
+NODE_SECONDS = 5.0
+"""A node that does not answer in time is shown without its processes."""
 NEEDED = {"etcd": "etcd-server"}
 """Programs, and the Debian packages that have them."""
 
@@ -76,20 +79,22 @@ def start(name: str, wanted: Cluster | None, say: Say, progress: Progress | None
     say(f"cluster {name}: {len(cluster.spec.nodes)} nodes, API on 127.0.0.1:{cluster.spec.api_port}")
     going_on = [node.name for node in machines if memory.is_marked(where.node(node.name))]
     process = None if running else _launch(where)
-    patience = MACHINES_SECONDS if machines else START_SECONDS
-    deadline = time.monotonic() + patience
-    while not where.control.exists() or not is_running(where):
-        _still_there(process, where, deadline)
+    patience = Patience(MACHINES_SECONDS if machines else START_SECONDS, where.cgroup)
+    while not where.control.exists() or not _answers(where):
+        _still_there(process, where, patience)
         time.sleep(api.POLL_SECONDS)
+    patience.progress()
     while not api.wait_until_ready(where.pki, cluster.spec.api_port, time.monotonic() + 1):
-        _still_there(process, where, deadline)
+        _still_there(process, where, patience)
+    patience.progress()
     say(f"API server ready after {time.monotonic() - began:.1f} s")
     write_kubeconfigs(cluster, where)
     real, fakes = {node.name for node in cluster.spec.nodes} - set(going_on), fake.awake(cluster)
     waiting = real | fakes
-    for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, deadline, since) if waiting else ():
+    for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, patience.left, since) if waiting else ():
         if ready and node in waiting:
             waiting.discard(node)
+            patience.progress()
             if node in real:
                 say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
             elif not waiting & fakes:
@@ -97,7 +102,7 @@ def start(name: str, wanted: Cluster | None, say: Say, progress: Progress | None
         if not waiting:
             break
     for machine in going_on:
-        if api.wait_for_renewal(where.pki, cluster.spec.api_port, machine, deadline, since):
+        if api.wait_for_renewal(where.pki, cluster.spec.api_port, machine, patience.left, since):
             say(f"node {machine} goes on after {time.monotonic() - began:.1f} s")
         else:
             waiting.add(machine)
@@ -105,8 +110,8 @@ def start(name: str, wanted: Cluster | None, say: Say, progress: Progress | None
         late = fake.few(f"{one}{_trouble(where, one)}" for one in sorted(waiting))
         raise ClusterError(
             where=f"cluster {name}",
-            what=f"not Ready after {patience:.0f} s: {late}",
-            remedy=f"look at: kctl cluster logs {name}",
+            what=f"not Ready after {patience.told}: {late}",
+            remedy=f"look at: kctl cluster doctor {name}",
         )
     return True
 
@@ -172,6 +177,14 @@ def delete(name: str, say: Say) -> bool:
     return True
 
 
+def _answers(where: Places) -> bool:
+    """`is_running`, of a supervisor that may take very long to begin."""
+    try:
+        return is_running(where)
+    except control.NoAnswer:
+        return False
+
+
 def is_running(where: Places) -> bool:
     """Whether a supervisor answers."""
     try:
@@ -225,8 +238,8 @@ def status(name: str) -> Status:
     for node in cluster.spec.nodes:
         own = where.node(node.name)
         try:
-            inside = control.ask(own.run / "control.sock", {"do": "status"})["children"]
-        except (control.NotRunning, ConnectionError, OSError):
+            inside = control.ask(own.run / "control.sock", {"do": "status"}, NODE_SECONDS)["children"]
+        except (ClusterError, OSError):
             continue
         pids = _host_pids(own.cgroup) if node.driver == "namespace" else NOT_HERE
         components += [_component(f"{node.name}/{child}", value, pids) for child, value in inside.items()]
@@ -296,15 +309,17 @@ def add_fake_nodes(name: str, count: int, say: Say, shape: Mapping[str, Any] | N
     cluster = spec.load(where.description)
     waiting = fake.awake(cluster) - before
     say(f"{len(waiting)} fake nodes: {fake.few(one for one in cluster.spec.fake_nodes.names if one in waiting)}")
-    for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + START_SECONDS, since):
-        if ready:
+    patience = Patience(START_SECONDS, where.cgroup)
+    for node, ready in api.ready_nodes(where.pki, cluster.spec.api_port, patience.left, since):
+        if ready and node in waiting:
             waiting.discard(node)
+            patience.progress()
         if not waiting:
             say(f"all Ready after {time.monotonic() - began:.1f} s")
             return
     raise ClusterError(
         where=f"cluster {name}",
-        what=f"not Ready after {START_SECONDS:.0f} s: {fake.few(sorted(waiting))}",
+        what=f"not Ready after {patience.told}: {fake.few(sorted(waiting))}",
         remedy=f"see {where.logs / fake.CHILD}.log",
     )
 
@@ -330,12 +345,12 @@ def wait_for_node(where: Places, node: str, since: float, say: Say) -> None:
     cluster = spec.load(where.description)
     began = time.monotonic()
     machine = not fake.is_fake(cluster, node) and lookup.node_of(cluster, node).driver == "vm"
-    patience = MACHINES_SECONDS if machine else START_SECONDS
-    for name, ready in api.ready_nodes(where.pki, cluster.spec.api_port, began + patience, since):
+    patience = Patience(MACHINES_SECONDS if machine else START_SECONDS, where.cgroup)
+    for name, ready in api.ready_nodes(where.pki, cluster.spec.api_port, patience.left, since):
         if name == node and ready:
             say(f"node {node} Ready after {time.monotonic() - began:.1f} s")
             return
-    raise ClusterError(where=f"node {node}", what=f"not Ready after {patience:.0f} s{_trouble(where, node)}")
+    raise ClusterError(where=f"node {node}", what=f"not Ready after {patience.told}{_trouble(where, node)}")
 
 
 def node_request(name: str, node: str, what: str) -> None:
@@ -421,7 +436,7 @@ def _launch(where: Places) -> subprocess.Popen[bytes]:
         )
 
 
-def _still_there(process: subprocess.Popen[bytes] | None, where: Places, deadline: float) -> None:
+def _still_there(process: subprocess.Popen[bytes] | None, where: Places, patience: Patience) -> None:
     log = where.logs / "supervisor.log"
     if process is not None and process.poll() is not None:
         lines = log.read_text(errors="replace").splitlines()
@@ -430,9 +445,17 @@ def _still_there(process: subprocess.Popen[bytes] | None, where: Places, deadlin
             what=f"its supervisor ended: {lines[-1] if lines else 'no output'}",
             remedy=f"see {log}",
         )
-    if time.monotonic() > deadline:
+    if process is None and not _answers(where):
         raise ClusterError(
-            where=f"cluster {where.name}", what=f"not up after {START_SECONDS:.0f} s", remedy=f"see {where.logs}"
+            where=f"cluster {where.name}",
+            what="its supervisor has ended just now",
+            remedy=f"start it again: kctl cluster start {where.name}",
+        )
+    if not patience.left():
+        raise ClusterError(
+            where=f"cluster {where.name}",
+            what=f"not up after {patience.told}",
+            remedy=f"look at: kctl cluster doctor {where.name}, and {where.logs}",
         )
 
 

@@ -17,6 +17,7 @@ import yaml
 from deploy.spec import YEAR_SECONDS, Cluster, NodeSpec
 from sampan.certs import Authority, Pair, signing_key
 from sampan.errors import ClusterError
+from sampan.files import write_whole
 from sampan.kubeconfig import SERVERS_EXTENSION
 from sampan.signing_requests import Validity
 
@@ -72,8 +73,7 @@ def ensure_shared(pki: Path) -> Authority:
     authority = _authority(pki)
     tokens = pki / "service-accounts.key"
     if not tokens.exists():
-        tokens.touch(0o600)
-        tokens.write_bytes(signing_key())
+        write_whole(tokens, signing_key())
     return authority
 
 
@@ -110,7 +110,7 @@ def issue(
         return
     try:
         kept = key.read_bytes() if key.exists() else None
-        made = authority.issue(user, groups=groups, hosts=hosts, lifetime=lifetime, key_pem=kept)
+        made = authority.issue(user, groups=groups, hosts=hosts, lifetime=lifetime, key_pem=kept or None)
     except ValueError as error:
         raise ClusterError(
             where=f"certificate {certificate}", what=f"can't be made: {error}", remedy=f"check {pki / 'ca.crt'}, {key}"
@@ -182,8 +182,4 @@ def as_yaml(kubeconfig: dict[str, Any]) -> str:
 
 def write_kubeconfig(path: Path, value: dict[str, Any]) -> None:
     """Put a kubeconfig on disk by one rename, readable by its owner alone."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(0o600)
-    fresh.write_text(as_yaml(value))
-    fresh.replace(path)
+    write_whole(path, as_yaml(value).encode())

@@ -233,10 +233,10 @@ class ProcessTree:
             os.kill(pid, signal.SIGKILL)
         finally:
             os.close(ready_read)
+            self._write_record()  # before it runs: whoever succeeds us knows all that run, however we end
             with contextlib.suppress(BrokenPipeError):  # it died on the way; its exit is handled as any other
                 os.write(go_write, b"g")
             os.close(go_write)
-        self._write_record()
 
     def _become(self, spec: ChildSpec, ready: int, go: int) -> NoReturn:
         """In the child: turn into the process that `spec` describes. Never returns."""

@@ -7,7 +7,6 @@ certificate as Kubernetes does: the common name is the user, each organization a
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from sampan.files import write_whole
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far in the past a certificate begins, so that a peer whose clock is a little behind accepts it."""
@@ -38,18 +39,14 @@ class Pair:
     key: bytes
 
     def write(self, certificate: Path, key: Path) -> None:
-        """Put both on disk; the key is readable by its owner alone from its first byte.
+        """Put both on disk, each in one rename, the key first; it is readable by its owner alone from its first byte.
 
-        A key that is there already is not touched, and the certificate is replaced by one rename: whoever reads the
-        pair while a certificate is renewed finds halves that fit.
+        A key that is there already is not touched: whoever reads the pair while a certificate is renewed finds halves
+        that fit.
         """
         if not key.exists() or key.read_bytes() != self.key:
-            private = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(private, "wb") as out:
-                out.write(self.key)
-        fresh = certificate.with_name(certificate.name + ".new")
-        fresh.write_bytes(self.certificate)
-        fresh.replace(certificate)
+            write_whole(key, self.key)
+        write_whole(certificate, self.certificate, 0o644)
 
 
 class Authority:

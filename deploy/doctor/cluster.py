@@ -49,7 +49,11 @@ def _checks(where: Places) -> Iterator[Check]:
         yield failed("description", str(error), f"mend {where.description}, or: kctl cluster delete {name}")
         return
     yield good("description", f"{len(described.spec.nodes)} nodes")
-    status = cluster.status(name)
+    try:
+        status = cluster.status(name)
+    except ClusterError as error:
+        yield failed("state", error.what, f"end its supervisor and start it again: kill -9 $(cat {where.pid})")
+        return
     yield judge_state(status)
     yield _ledger(where, running=status.state not in ("stopped",))
     yield from _certificates(where, supervised=status.state in ("running", "starting", "paused"))

@@ -22,6 +22,7 @@ from deploy.machine.server_settings import Settings
 from deploy.machine.trust import address_of, checked_hash, pinned_ca
 from sampan import kubeconfig
 from sampan.errors import ClusterError
+from sampan.files import write_whole
 
 Say = Callable[[str], None]
 
@@ -178,7 +179,7 @@ def _fetch(places: ServerPlaces, joining: Joining, say: Say) -> dict[str, Any]:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in names:
             if name in files:
-                _write_private(directory / name, files[name])
+                write_whole(directory / name, files[name])
     say("the keys that all servers share are here")
     return settings
 
@@ -192,16 +193,11 @@ def _keep_etcd_files(places: ServerPlaces, given: EtcdFiles) -> None:
         target = places.etcd_pki / name
         if source:
             try:
-                _write_private(target, Path(source).read_bytes())
+                write_whole(target, Path(source).read_bytes())
             except OSError as error:
                 raise ClusterError(where=f"{flag} {source}", what=error.strerror or str(error)) from error
         elif not target.exists():
             raise ClusterError(where=flag, what="is needed with --etcd", remedy="give a PEM file")
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    path.touch(0o600)
-    path.write_bytes(data)
 
 
 def _issue(places: ServerPlaces, settings: Settings) -> None:
