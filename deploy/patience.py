@@ -28,11 +28,13 @@ class Use:
 
 
 def fair_seconds(wall: float, ran: float, waited: float) -> float:
-    """How much of `wall` seconds counts for processes that ran and waited so long in them. Pure."""
-    wanted = max(0.0, ran) + max(0.0, waited)
-    if wanted <= IDLE_SHARE * wall:
+    """How much of `wall` seconds counts for processes that ran and waited so long in them. Pure.
+
+    Figures that fell say nothing, because processes that have ended took theirs along: then all of it counts.
+    """
+    if min(ran, waited) < 0 or ran + waited <= IDLE_SHARE * wall:
         return wall
-    return wall * max(0.0, ran) / wanted
+    return wall * (ran / (ran + waited))
 
 
 def use_of(cgroup: str) -> Use:
@@ -71,7 +73,6 @@ class Patience:
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             use = use_of(self._cgroup)
-            # Processes that have ended since take their figures along, so a sum can be less than the last one.
             self._spent += fair_seconds(now - self._looked, use.ran - self._use.ran, use.waited - self._use.waited)
             self._looked, self._use = now, use
         return max(0.0, self.seconds - self._spent)

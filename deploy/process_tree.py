@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy import cgroups, syscalls
+from sampan.limits import Doing, named
 
 FIRST_BACKOFF = 0.1
 MOST_BACKOFF = 10.0
@@ -208,20 +209,24 @@ class ProcessTree:
     # -- children -----------------------------------------------------------------------------------------------
 
     def _spawn(self, child: _Child) -> None:
+        """Start it; when this machine can't have one more process now, try again later."""
         spec = child.spec
-        ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
-        go_read, go_write = os.pipe2(os.O_CLOEXEC)
-        if spec.namespaces & syscalls.CLONE_NEWPID:
-            syscalls.unshare(syscalls.CLONE_NEWPID)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
+        opened: list[int] = []
+        try:
+            for _ in range(2):
+                opened += os.pipe2(os.O_CLOEXEC)
+            pid = self._fork(spec)
+        except OSError as error:
+            for descriptor in opened:
+                os.close(descriptor)
+            child.last_exit = f"can't start: {named(error, Doing.FORK).strerror}"
+            self._retry(child, 0.0)
+            return
+        ready_read, ready_write, go_read, go_write = opened
         if pid == 0:
             os.close(ready_read)
             os.close(go_write)
             self._become(spec, ready_write, go_read)
-        if spec.namespaces & syscalls.CLONE_NEWPID:
-            syscalls.setns(self._own_pid_namespace, syscalls.CLONE_NEWPID)
         os.close(ready_write)
         os.close(go_read)
         child.pid, child.born = pid, time.monotonic()
@@ -237,6 +242,21 @@ class ProcessTree:
             with contextlib.suppress(BrokenPipeError):  # it died on the way; its exit is handled as any other
                 os.write(go_write, b"g")
             os.close(go_write)
+
+    def _fork(self, spec: ChildSpec) -> int:
+        """As fork(2); with CLONE_NEWPID the child is process 1 of its own."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if not spec.namespaces & syscalls.CLONE_NEWPID:
+            return os.fork()
+        syscalls.unshare(syscalls.CLONE_NEWPID)
+        pid = -1
+        try:
+            pid = os.fork()
+        finally:
+            if pid:
+                syscalls.setns(self._own_pid_namespace, syscalls.CLONE_NEWPID)
+        return pid
 
     def _become(self, spec: ChildSpec, ready: int, go: int) -> NoReturn:
         """In the child: turn into the process that `spec` describes. Never returns."""
@@ -327,10 +347,14 @@ class ProcessTree:
         child.pid, child.last_exit = 0, how
         if child.stopping or self._ending:
             return
+        self._retry(child, lived)
+        self._write_record()
+
+    @staticmethod
+    def _retry(child: _Child, lived: float) -> None:
         child.backoff = FIRST_BACKOFF if lived > STEADY_SECONDS else min(child.backoff * 2, MOST_BACKOFF)
         child.restart_at = time.monotonic() + (0 if lived > STEADY_SECONDS else child.backoff)
-        print(f"{child.spec.name} ended ({how}) after {lived:.1f} s", file=sys.stderr, flush=True)
-        self._write_record()
+        print(f"{child.spec.name} ended ({child.last_exit}) after {lived:.1f} s", file=sys.stderr, flush=True)
 
     def _stop(self, children: list[_Child], first: signal.Signals) -> None:
         for child in children:

@@ -52,6 +52,7 @@ INSTANCES = Limit("inotify instances", "fs.inotify.max_user_instances", 1024)
 WATCHES = Limit("inotify watches", "fs.inotify.max_user_watches", 524_288)
 PROCESS_IDS = Limit("process ids", "kernel.pid_max", 4_194_304)
 THREADS = Limit("threads", "kernel.threads-max", 1_000_000)
+CGROUP_PROCESSES = Limit("processes of a cgroup", "", 65536, "a higher pids.max, or TasksMax= in the service's unit")
 CONNECTIONS = Limit("tracked connections", "net.netfilter.nf_conntrack_max", 262_144)
 NEIGHBOURS = Limit("neighbours", "net.ipv4.neigh.default.gc_thresh3", 8192)
 KEYS = Limit("keys", "kernel.keys.root_maxkeys", 1_000_000)
@@ -65,6 +66,7 @@ LIMITS = (
     WATCHES,
     PROCESS_IDS,
     THREADS,
+    CGROUP_PROCESSES,
     CONNECTIONS,
     NEIGHBOURS,
     KEYS,
@@ -78,7 +80,7 @@ _BEHIND: dict[tuple[int, Doing | None], tuple[Limit, ...]] = {
     (errno.ENFILE, None): (OPEN_FILES,),
     (errno.EMFILE, Doing.WATCH_START): (INSTANCES, PROCESS_FILES),
     (errno.ENOSPC, Doing.WATCH_ADD): (WATCHES,),
-    (errno.EAGAIN, Doing.FORK): (PROCESS_IDS, THREADS),
+    (errno.EAGAIN, Doing.FORK): (PROCESS_IDS, THREADS, CGROUP_PROCESSES),
     (errno.ENOMEM, Doing.NEIGHBOUR): (NEIGHBOURS,),
     (errno.ENOBUFS, Doing.NEIGHBOUR): (NEIGHBOURS,),
     (errno.EDQUOT, Doing.KEY): (KEYS, KEY_BYTES),
@@ -93,11 +95,16 @@ def behind(code: int, doing: Doing | None = None) -> tuple[Limit, ...]:
     return _BEHIND.get((code, doing)) or _BEHIND.get((code, None), ())
 
 
-def named(error: OSError, doing: Doing | None = None) -> OSError:
-    """The same error, whose text names the limit and the value to set; unchanged when no limit is behind it."""
-    found = behind(error.errno or 0, doing)
+def told(text: str, code: int, doing: Doing | None = None) -> str:
+    """What an error says, with the limit that may be behind it and the value to set; without one it stays as it is."""
+    found = behind(code, doing)
     if not found:
-        return error
-    what = error.strerror or str(error)
+        return text
     how = ", or ".join(f"{one.name} ({one.remedy})" for one in found)
-    return OSError(error.errno, f"{what}: a limit of this machine is reached: {how}")
+    return f"{text}; a limit of this machine is reached: {how}"
+
+
+def named(error: OSError, doing: Doing | None = None) -> OSError:
+    """The same error, whose text names the limit."""
+    code = error.errno or 0
+    return OSError(code, told(error.strerror or str(error), code, doing)) if behind(code, doing) else error

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sampan.limits import Doing, told
+
 log = logging.getLogger("sampan.runtime")
 
 _INLINE_BYTES = 60 << 10
@@ -165,7 +167,8 @@ class ForkClient:
             for fd in fds:
                 os.close(fd)
         elif "error" in body:
-            queue.put_nowait(ForkError(body["error"], body.get("errno") or 0))
+            code = body.get("errno") or 0
+            queue.put_nowait(ForkError(told(body["error"], code, Doing.FORK), code))
         else:
             queue.put_nowait(Answer(body, fds))
 

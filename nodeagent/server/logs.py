@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from sampan.limits import Doing, told
+
 CHUNK = 64 * 1024
 IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE = 0x002, 0x040, 0x080, 0x100
 WATCHED = IN_MODIFY | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE
@@ -185,11 +187,12 @@ class Watch:
         self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             code = ctypes.get_errno()
-            raise OSError(code, f"inotify_init1: {os.strerror(code)}")
+            raise OSError(code, told(f"inotify_init1: {os.strerror(code)}", code, Doing.WATCH_START))
         if libc.inotify_add_watch(self._fd, os.fsencode(directory), WATCHED) < 0:
             code = ctypes.get_errno()
             os.close(self._fd)
-            raise OSError(code, f"inotify_add_watch {directory}: {os.strerror(code)}")
+            text = f"inotify_add_watch {directory}: {os.strerror(code)}"
+            raise OSError(code, told(text, code, Doing.WATCH_ADD))
         self._event = asyncio.Event()
         asyncio.get_running_loop().add_reader(self._fd, self._read)
 
