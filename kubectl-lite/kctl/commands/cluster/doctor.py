@@ -48,7 +48,7 @@ def _checks(values: Values, name: str) -> int:
     if not values.quiet:
         wrong = sum(one.state is State.FAILED for one in found)
         warnings = sum(one.state is State.WARNING for one in found)
-        print(f"\n{len(found)} checks, {wrong} failed, {warnings} in doubt")
+        print(f"\n{len(found)} checks, {wrong} failed, {warnings} warning{'' if warnings == 1 else 's'}")
     return 0 if fine else 1
 
 
