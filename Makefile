@@ -73,7 +73,7 @@ unit: setup ## the fast tests alone
 	@$(VENV)/bin/python -m pytest tests/unit
 
 test-robustness: setup .tools/.test-packages ## every case of the tests of faults (about half an hour)
-	@SAMPAN_ROBUSTNESS=all $(VENV)/bin/python -m pytest tests/robustness
+	@SAMPAN_ROBUSTNESS=all $(VENV)/bin/python -m pytest tests/robustness tests/integration/kctl/test_same_as_kubectl.py
 
 lint: setup ## ruff, mypy --strict and who may import whom
 	@$(VENV)/bin/ruff check --quiet $(wildcard $(SOURCES))

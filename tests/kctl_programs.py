@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,53 @@ class Programs:
         patch = json.dumps({"status": status})
         done = self.run("kubectl", "patch", kind, name, "--subresource=status", "--type=merge", "-p", patch, *flags)
         assert done.code == 0, done.err
+
+
+class ForkedKctl:
+    """kctl in forks of one process that has imported it: each call has its own process, and no start to wait for."""
+
+    _LOOP = """
+import json, os, sys
+import kctl.__main__ as program
+import kctl.commands.get, kctl.printers, kctl.jsonpath, kctl.manifests, yaml
+for line in sys.stdin:
+    words, out, err = json.loads(line)
+    child = os.fork()
+    if not child:
+        for path, number in ((os.devnull, 0), (out, 1), (err, 2)):
+            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        code = program.main(words)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._directory = tempfile.TemporaryDirectory()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", self._LOOP],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def run(self, *words: str) -> Outcome:
+        """Run one command line, with nothing on its standard input."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        out, err = (Path(self._directory.name) / name for name in ("out", "err"))
+        self._process.stdin.write(json.dumps([words, str(out), str(err)]) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        return Outcome(out.read_text(errors="replace"), err.read_text(errors="replace"), code)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        self._directory.cleanup()
 
 
 AGE = re.compile(r"\b(?:\d+[ydhms]){1,2}\b")

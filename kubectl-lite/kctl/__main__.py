@@ -198,8 +198,8 @@ def run_command(name: str, module: ModuleType, words: list[str]) -> int:
         elif at >= 0 and not getattr(module, "VERBS_OPTIONAL", False):
             raise UsageError(f"unknown command \"{words[at]}\"\nSee 'kctl {name} -h' for help and examples")
         elif at < 0 and (wants_help or not getattr(module, "VERBS_OPTIONAL", False)):
-            print(listing(f"{module.__doc__}\nVerbs:", verbs))
-            return 0
+            print(listing(f"{module.__doc__}\nVerbs:", verbs), file=sys.stdout if wants_help else sys.stderr)
+            return 0 if wants_help else 1
     flags = Flags(f"{name} {verb}".strip())
     if verbs is None:
         module.configure(flags)
@@ -211,7 +211,7 @@ def run_command(name: str, module: ModuleType, words: list[str]) -> int:
         return 0
     values = flags.parse(words)
     values.verb = verb
-    values.command = name
+    values.invoked_as = name
     code: int = module.run(values)
     return code
 

@@ -58,7 +58,8 @@ def candidates(before: list[str], current: str) -> list[str]:
     if hasattr(module, "PASS_ON"):
         return []
     verb = next((word for word in rest if verbs and word in verbs), "")
-    if verbs and not verb and not current.startswith("-"):
+    optional = getattr(module, "VERBS_OPTIONAL", False) and rest
+    if verbs and not verb and not optional and not current.startswith("-"):
         return _with_text(verbs)
     flags = Flags(name)
     if verbs is None:

@@ -53,6 +53,13 @@ class ApiResource:
         self.singular, self.namespaced, self.short_names = singular, namespaced, short_names
         self.categories, self.verbs, self.subresources = categories, verbs, subresources
 
+    @classmethod
+    def unasked(cls, api_version: str, kind: str) -> ApiResource:
+        """What a kind is probably called, where no server is to be asked."""
+        group, _, version = api_version.rpartition("/")
+        singular = kind.lower()
+        return cls(group, version, kind, f"{singular}s", singular, True, [], [], [], [])
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ApiResource) and self.path() == other.path()
 

@@ -60,6 +60,8 @@ class Flags:
         self._required: list[str] = []
         self._global: set[str] = set()
         self.stops_at_words = False
+        self._most_words: int | None = None
+        self._too_many = ""
 
     def _add(self, flag: Flag) -> None:
         self._flags[flag.name] = flag
@@ -78,9 +80,19 @@ class Flags:
         """A flag that is there or not."""
         self._add(Flag(name, text, short, default, "true", _boolean))
 
-    def number(self, name: str, text: str, *, short: str = "", default: int | None = 0) -> None:
+    def number(self, name: str, text: str, *, short: str = "", default: int | None = 0, bits: int = 64) -> None:
         """A flag with a whole number."""
-        self._add(Flag(name, text, short, default, None, _number))
+        self._add(Flag(name, text, short, default, None, lambda flag, word: _number(flag, word, bits)))
+
+    def duration(self, name: str, text: str, *, default: str = "") -> None:
+        """A flag with a Go duration; its value stays a text, for seconds()."""
+        self._add(Flag(name, text, "", default, None, _duration))
+
+    def at_most(
+        self, words: int, message: str = "Unexpected args: [{words}]\nSee '{command} -h' for help and examples"
+    ) -> None:
+        """The command takes so many words; `message` is what is said of more."""
+        self._most_words, self._too_many = words, message
 
     def require(self, *names: str) -> None:
         """Flags that must be given."""
@@ -124,6 +136,8 @@ class Flags:
                 if self.stops_at_words:
                     values.words += rest
                     break
+        if self._most_words is not None and len(values.words) > self._most_words:
+            raise UsageError(self._too_many.format(words=" ".join(values.words), command=f"kctl {self.command}"))
         missing = [name for name in self._required if name not in values.given]
         if missing:
             listed = ", ".join(f'"{name}"' for name in missing)
@@ -209,12 +223,20 @@ def _boolean(flag: Flag, word: str) -> bool:
     raise ValueError(f'strconv.ParseBool: parsing "{word}": invalid syntax')
 
 
-def _number(flag: Flag, word: str) -> int:
+def _duration(flag: Flag, word: str) -> str:
+    try:
+        seconds(word)
+    except UsageError:
+        raise ValueError(f'time: invalid duration "{word}"') from None
+    return word
+
+
+def _number(flag: Flag, word: str, bits: int) -> int:
     sign = word[:1] if word[:1] in ("-", "+") else ""
     digits = word[len(sign) :]
     if not digits.isascii() or not digits.isdigit():
         raise ValueError(f'strconv.ParseInt: parsing "{word}": invalid syntax')
-    if len(digits.lstrip("0")) > 19 or int(digits) >= 1 << 63:
+    if len(digits.lstrip("0")) > 19 or int(digits) >= 1 << (bits - 1):
         raise ValueError(f'strconv.ParseInt: parsing "{word}": value out of range')
     return int(word)
 

@@ -54,10 +54,19 @@ def tls_secret(name: str, values: Values) -> Object:
     """A certificate and its key."""
     if not values.cert or not values.key:
         raise UsageError("key and cert must be specified")
-    pair = {"tls.crt": read(values.cert), "tls.key": read(values.key)}
+    pair = {name: _pem(path) for name, path in (("tls.crt", values.cert), ("tls.key", values.key))}
     if b"-----BEGIN" not in pair["tls.crt"] or b"PRIVATE KEY-----" not in pair["tls.key"]:
         raise UsageError("tls: failed to find any PEM data in certificate or key input")
     return made("v1", "Secret", name, data=encoded(pair), type="kubernetes.io/tls")
+
+
+def _pem(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except (OSError, ValueError) as error:
+        said = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(f"Cannot read file {path}, open {path}: {said}") from error
 
 
 def registry_secret(name: str, values: Values) -> Object:
@@ -81,6 +90,8 @@ def registry_secret(name: str, values: Values) -> Object:
 def deployment(name: str, values: Values) -> Object:
     """A deployment of one container an image."""
     labels = {"app": name}
+    if len(values.image) > 1 and values.after_dash:
+        raise UsageError("cannot specify multiple --image options and command")
     containers = [container(image_name(image), image, values.after_dash) for image in values.image]
     if values.port >= 0:
         containers[0]["ports"] = [{"containerPort": values.port}]
@@ -93,10 +104,10 @@ def deployment(name: str, values: Values) -> Object:
 
 def job(name: str, values: Values) -> Object:
     """A job of one container."""
+    if bool(values.image) == bool(values.__dict__["from"]):
+        raise UsageError("either --image or --from must be specified")
     if values.__dict__["from"]:
         raise UsageError("--from is not supported: there are no CronJobs yet")
-    if not values.image:
-        raise UsageError("either --image or --from must be specified")
     pod = {"containers": [container(name, values.image, values.after_dash)], "restartPolicy": "Never"}
     return made("batch/v1", "Job", name, spec={"template": {"metadata": {}, "spec": pod}}, status={})
 
@@ -137,10 +148,19 @@ def service(name: str, values: Values, kind: str) -> Object:
     return value
 
 
+def made_port(text: str) -> int:
+    """A port of create's --tcp, as kubectl's parser says what is wrong. Raises UsageError."""
+    if not text.isascii() or not text.isdigit():
+        raise UsageError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    if len(text.lstrip("0")) > 5 or int(text) >= 1 << 16:
+        raise UsageError(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return int(text)
+
+
 def service_port(word: str) -> dict[str, Any]:
     """`80`, `80:8080` or `80:http`. Raises UsageError."""
     port, colon, target = word.partition(":")
-    number = port_number(port)
+    number = made_port(port)
     aim: int | str = number
     if colon:
         aim = port_number(target) if target.isdigit() else target
@@ -195,11 +215,19 @@ def entries(kind: str, name: str, values: Values) -> dict[str, bytes]:
 
     for word in getattr(values, "from_literal", ()):
         key, equals, text = word.partition("=")
-        if not equals:
+        if not equals or not key:
             raise UsageError(f"invalid literal source {word}, expected key=value")
         add(key, text.encode())
+    if getattr(values, "from_env_file", ()) and (values.from_literal or values.from_file):
+        raise UsageError("from-env-file cannot be combined with from-file or from-literal")
     for word in values.from_file:
         key, equals, path = word.partition("=")
+        if "=" in path:
+            raise UsageError("key names or file paths cannot contain '='")
+        if equals and not key:
+            raise UsageError(f"key name for file path {path} missing")
+        if equals and not path:
+            raise UsageError(f"file path for key name {key} missing")
         for label, source in _files(key if equals else "", path if equals else word):
             add(label, read(source))
     for path in getattr(values, "from_env_file", ()):
@@ -238,12 +266,12 @@ def read(path: str) -> bytes:
         raise UsageError(f"error reading {path}: {(getattr(error, 'strerror', None) or str(error)).lower()}") from error
 
 
-def pairs(words: Iterable[str]) -> dict[str, str]:
+def pairs(words: Iterable[str], wrong: str = "unexpected value '{}': KEY=VALUE is wanted") -> dict[str, str]:
     """KEY=VALUE words as a map. Raises UsageError."""
     found = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UsageError(f"unexpected value {word!r}: KEY=VALUE is wanted")
+            raise UsageError(wrong.format(word))
         found[key] = value
     return found

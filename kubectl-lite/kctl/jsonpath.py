@@ -25,6 +25,11 @@ class _Field:
 
 
 @dataclass(frozen=True)
+class _Quoted(_Field):
+    """A name in quotes: a field of that name, or a path of several, `['metadata.name']`."""
+
+
+@dataclass(frozen=True)
 class _Wildcard:
     pass
 
@@ -77,7 +82,10 @@ class _Range:
 def render(template: str, value: Any, *, missing_ok: bool = False) -> str:
     """Fill the template in; with `missing_ok` a field that is not there is empty. Raises PathError."""
     nodes, _ = _nodes(_split(template), 0, inside=False)
-    return "".join(_render(nodes, value, value, not missing_ok))
+    try:
+        return "".join(_render(nodes, value, value, not missing_ok))
+    except PathError as error:
+        raise PathError(f'error executing jsonpath "{template[:200]}": Error executing template: {error}') from None
 
 
 def find(template: str, value: Any, *, missing_ok: bool = False) -> Iterator[Any]:
@@ -97,7 +105,7 @@ def text(value: Any) -> str:
     """A value as kubectl prints it: texts bare, the rest as JSON."""
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
 
 
 def _split(template: str) -> list[tuple[bool, str]]:
@@ -137,7 +145,9 @@ def _nodes(pieces: list[tuple[bool, str]], at: int, *, inside: bool) -> tuple[tu
             nodes.append(_Literal(piece))
         elif piece == "end":
             if not inside:
-                raise PathError("error parsing jsonpath, not in range")
+                raise PathError(
+                    'error executing jsonpath "{end}": Error executing template: not in range, nothing to end'
+                )
             return tuple(nodes), at
         elif piece.startswith("range ") or piece == "range":
             body, at = _nodes(pieces, at, inside=True)
@@ -161,19 +171,23 @@ def _render(nodes: tuple[Any, ...], value: Any, root: Any, strict: bool) -> Iter
 
 
 def _walk(steps: tuple[Any, ...], value: Any, root: Any, strict: bool) -> Iterator[Any]:
-    if not steps:
-        yield value
-        return
-    step, rest = steps[0], steps[1:]
-    if isinstance(step, _Descent):
-        for one in _descendants(value):
-            try:
-                yield from _walk(rest, one, root, strict)
-            except PathError:
-                continue
-        return
-    for one in _step(step, value, root, strict):
-        yield from _walk(rest, one, root, strict)
+    """What the steps lead to. A union takes its first part of all values, then its second, as kubectl does."""
+    values, lenient = [value], False
+    for step in steps:
+        if isinstance(step, _Descent):
+            values, lenient = [below for one in values for below in _descendants(one)], True
+            continue
+        parts = step.parts if isinstance(step, _Union) else (step,)
+        values = [found for part in parts for one in values for found in _taken(part, one, root, strict, lenient)]
+    yield from values
+
+
+def _taken(step: Any, value: Any, root: Any, strict: bool, lenient: bool) -> Iterator[Any]:
+    try:
+        yield from _step(step, value, root, strict)
+    except PathError:
+        if not lenient:
+            raise
 
 
 def _descendants(value: Any) -> Iterator[Any]:
@@ -189,6 +203,8 @@ def _step(step: Any, value: Any, root: Any, strict: bool) -> Iterator[Any]:
             if isinstance(value, dict):
                 if name in value:
                     yield value[name]
+                elif isinstance(step, _Quoted) and "." in name:
+                    yield from _walk(tuple(map(_Field, name.split("."))), value, root, strict)
                 elif strict:
                     raise PathError(f"{name} is not found")
         case _Wildcard():
@@ -202,9 +218,6 @@ def _step(step: Any, value: Any, root: Any, strict: bool) -> Iterator[Any]:
         case _Slice(start, stop, size):
             if isinstance(value, list):
                 yield from value[start:stop:size]
-        case _Union(parts):
-            for part in parts:
-                yield from _step(part, value, root, strict)
         case _Filter(left, operator, right):
             for one in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
                 if _holds(left, operator, right, one, root):
@@ -241,7 +254,12 @@ _NAME = re.compile(r"(?:[^\s.\[\]{}()'\"|,=<>!@$*?\\]|\\.)+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _OPERATOR = re.compile(r"\s*(==|!=|<=|>=|<|>)\s*")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16)) if found[1] else ESCAPES.get(found[2], found[2])
 
 
 class _Parser:
@@ -258,8 +276,19 @@ class _Parser:
             if self._source[self._at].isspace():
                 self._at += 1
                 continue
-            found.append(self._literal() or self._steps())
+            literal = self._literal()
+            if literal is None and (word := self._word()):
+                raise PathError(
+                    f'error executing jsonpath "{{{self._source}}}": Error executing template:'
+                    f" unrecognized identifier {word}"
+                )
+            found.append(literal or self._steps())
         return found
+
+    def _word(self) -> str:
+        """A bare word where a path is to begin: kubectl's dialect wants a dot before it."""
+        found = re.compile(r"[A-Za-z_]\w*").match(self._source, self._at)
+        return found[0] if found else ""
 
     def path(self) -> _Path:
         """One path that fills the whole source."""
@@ -271,7 +300,7 @@ class _Parser:
     def _literal(self) -> _Literal | None:
         if quoted := self._take(_QUOTED):
             inner = quoted[1] if quoted[1] is not None else quoted[2]
-            return _Literal(re.sub(r"\\(.)", lambda found: ESCAPES.get(found[1], found[1]), inner))
+            return _Literal(_ESCAPE.sub(_unescaped, inner))
         if number := self._take(_NUMBER):
             return _Literal(float(number[0]) if "." in number[0] else int(number[0]))
         for word, value in (("true", True), ("false", False)):
@@ -328,7 +357,7 @@ class _Parser:
             self._at += 1
             return _Wildcard()
         if quoted := self._take(_QUOTED):
-            return _Field(quoted[1] if quoted[1] is not None else quoted[2])
+            return _Quoted(quoted[1] if quoted[1] is not None else quoted[2])
         found = self._take(re.compile(r"(-?\d{1,18}|)(?::(-?\d{1,18}|))?(?::(-?\d{1,18}|))?"))
         if found and found[0]:
             if found[2] is None:

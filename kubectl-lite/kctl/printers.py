@@ -9,11 +9,22 @@ from typing import Any
 from kctl.errors import UsageError
 from kctl.tables import columns
 
-FORMATS = (
-    "custom-columns", "custom-columns-file", "json", "jsonpath", "jsonpath-as-json", "jsonpath-file", "name", "wide",
-    "yaml",
-)  # fmt: skip
 TEMPLATES = ("go-template", "go-template-file", "template", "templatefile")
+FORMATS = (
+    *TEMPLATES[:2],
+    "json",
+    "jsonpath",
+    "jsonpath-as-json",
+    "jsonpath-file",
+    "kyaml",
+    "name",
+    *TEMPLATES[2:],
+    "yaml",
+)
+"""What every command can show an object as, in the order in which messages name them."""
+COLUMNS = ("custom-columns", "custom-columns-file")
+TABLES = (*COLUMNS, *FORMATS[:-1], "wide", "yaml")
+"""What `get` knows besides."""
 
 
 def to_yaml(value: Any) -> str:
@@ -40,20 +51,35 @@ YES_OR_NO = ("y", "Y", "n", "N")
 """YAML 1.1's shortest booleans, which PyYAML takes for texts and other readers do not."""
 
 
-def check(output: str) -> None:
+def check(output: str, formats: tuple[str, ...] = FORMATS) -> None:
     """Raises UsageError for a format that does not exist, or lacks what it needs."""
     kind, equals, argument = output.partition("=")
-    if kind in TEMPLATES:
-        raise UsageError("go-template output is not supported; use jsonpath or custom-columns")
-    if kind not in FORMATS or (equals and kind in ("json", "yaml", "name", "wide")):
-        allowed = ",".join(FORMATS)
+    if kind not in formats or (equals and kind in ("json", "yaml", "name", "wide", "kyaml")):
+        allowed = ",".join(formats)
         raise UsageError(
             f'unable to match a printer suitable for the output format "{output}", allowed formats are: {allowed}'
         )
-    if kind.startswith("jsonpath") and not argument:
-        raise UsageError("template format specified but no template given")
-    if kind.startswith("custom-columns") and not argument:
-        raise UsageError("custom-columns format specified but no custom columns given")
+    if kind == "kyaml":
+        raise UsageError("-o kyaml is not supported; use yaml or json")
+    if kind.startswith("jsonpath") or kind in TEMPLATES:
+        if not argument:
+            raise UsageError("template format specified but no template given")
+        if kind.endswith("file"):
+            _read(argument)
+    if kind in COLUMNS:
+        if not argument:
+            raise UsageError("custom-columns format specified but no custom columns given")
+        if kind == COLUMNS[1]:
+            _columns_file(argument)
+
+
+def with_template(output: str, template: str) -> str:
+    """-o and --template as one: `-o go-template --template=X` is `-o go-template=X`, as is --template=X alone."""
+    if not template or "=" in output:
+        return output
+    if not output or output in TEMPLATES or output.startswith("jsonpath"):
+        return f"{output or 'go-template'}={template}"
+    return output
 
 
 def show_values(
@@ -69,7 +95,7 @@ def show_values(
 
     Raises UsageError for an unknown format.
     """
-    check(output)
+    check(output, TABLES)
     kind, _, argument = output.partition("=")
     whole: Any = values[0] if values else {}
     if as_list:
@@ -89,22 +115,28 @@ def show_values(
             print(json.dumps(list(jsonpath.find(template, whole, missing_ok=True)), indent=4))
         else:
             print(jsonpath.render(template, whole, missing_ok=True), end="\n" if separate else "")
+    elif kind in TEMPLATES:
+        from kctl import gotemplate
+
+        template = _read(argument) if kind.endswith("file") else argument
+        print(gotemplate.render(template, whole), end="\n" if separate else "")
     else:
         spec = _columns_file(argument) if kind == "custom-columns-file" else argument
         show_custom_columns(values, spec, headings=headings)
 
 
-def _read(path: str) -> str:
+def _read(path: str, what: str = "--template") -> str:
     try:
         with open(path) as stream:
             return stream.read()
     except (OSError, ValueError) as error:
-        raise UsageError(f"error reading --template {path}, {getattr(error, 'strerror', None) or error}") from error
+        said = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(f"error reading {what} {path}, open {path}: {said}") from error
 
 
 def _columns_file(path: str) -> str:
     """A file of two lines: headings, and the path below each. Raises UsageError."""
-    lines = [line.split() for line in _read(path).splitlines() if line.strip()]
+    lines = [line.split() for line in _read(path, "template").splitlines() if line.strip()]
     if len(lines) != 2 or len(lines[0]) != len(lines[1]):
         raise UsageError(f"{path}: a line of headings and a line of as many paths are wanted")
     return ",".join(f"{head}:{place}" for head, place in zip(*lines, strict=True))
@@ -113,6 +145,7 @@ def _columns_file(path: str) -> str:
 def show_custom_columns(values: Iterable[dict[str, Any]], spec: str, *, headings: bool = True) -> None:
     """`NAME:.metadata.name,IMAGE:.spec.containers[*].image`. Raises UsageError."""
     from kctl import jsonpath
+    from kctl.gotext import go_text
     from kctl.sorting import expression
 
     chosen = []
@@ -124,6 +157,6 @@ def show_custom_columns(values: Iterable[dict[str, Any]], spec: str, *, headings
     rows = [[name for name, _ in chosen]] if headings else []
     for value in values:
         found = [list(jsonpath.find(path, value, missing_ok=True)) for _, path in chosen]
-        rows.append([",".join(map(jsonpath.text, one)) or "<none>" for one in found])
+        rows.append([",".join(map(go_text, one)) or "<none>" for one in found])
     for line in columns(rows):
         print(line)

@@ -13,7 +13,7 @@ from sampan.api_error import ApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kctl.discovery import ApiResource
     from kctl.flags import Flags, Values
@@ -46,18 +46,25 @@ def check(values: Values) -> None:
         )
     if values.prune and values.all and values.selector:
         raise UsageError("cannot set --all and --selector at the same time")
+    allowed(values)
     if values.prune and values.server_side:
         raise UsageError("--prune needs the record of client-side apply; it can't be used with --server-side")
 
 
+def allowed(values: Values) -> Sequence[str]:
+    """The kinds that may be pruned, GROUP/VERSION/KIND. Raises UsageError for what has another form."""
+    for name in values.prune_allowlist:
+        if len(name.split("/")) != 3:
+            raise UsageError(f"invalid GroupVersionKind format: {name}, please follow <group/version/kind>")
+    return values.prune_allowlist or (NAMESPACED if values.namespace else (*NAMESPACED, *ELSEWHERE))
+
+
 def kinds(session: Session, values: Values) -> Iterator[ApiResource]:
     """The kinds that may be pruned, as far as the server has them. Raises UsageError for a name that is none."""
-    names = values.prune_allowlist or (NAMESPACED if values.namespace else (*NAMESPACED, *ELSEWHERE))
+    names = allowed(values)
     known = {f"{one.group}/{one.version}/{one.kind}": one for one in session.discovery.everything()}
     for name in names:
         parts = name.split("/")
-        if len(parts) != 3:
-            raise UsageError(f"invalid GroupVersionKind format: {name}, please follow <group/version/kind>")
         found = known.get("/".join(["" if parts[0] == "core" else parts[0], *parts[1:]]))
         if found is not None:
             yield found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from kctl.discovery import ApiResource
 from kctl.errors import UsageError
+from kctl.urls import quote
+from sampan.api_error import ApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,19 +67,35 @@ def _slashed(session: Session, words: Sequence[str]) -> list[Reference]:
     return found
 
 
-def chosen(session: Session, values: Values) -> list[tuple[ApiResource, str]]:
-    """What `TYPE NAME ...`, `TYPE/NAME ...`, `TYPE -l SELECTOR` or `TYPE --all` choose in the session's namespace.
+def unmatched(error: ApiError, resource: ApiResource, labels: str, fields: str) -> ApiError:
+    """What is said of a list that the server refuses: that its selectors are at fault, if there are any."""
+    if error.reason != "BadRequest" or not (labels or fields):
+        return error
+    where = f'"{resource.group}/{resource.version}, Resource={resource.plural}"'
+    selectors = f'label selector "{labels}", field selector "{fields}"'
+    return ApiError(400, "BadRequest", f"Unable to find {where} that match {selectors}: {error.message}")
 
-    Raises UsageError when kinds are named and no objects.
+
+def chosen(session: Session, values: Values) -> list[tuple[ApiResource, str, str]]:
+    """What `TYPE NAME ...`, `TYPE/NAME ...`, `TYPE -l SELECTOR` or `TYPE --all` choose: (kind, name, namespace).
+
+    Without --all-namespaces all are of the session's namespace. Raises UsageError when kinds are named and no objects.
     """
-    found: list[tuple[ApiResource, str]] = []
+    found: list[tuple[ApiResource, str, str]] = []
+    fields = getattr(values, "field_selector", "")
     for one in references(session, values.words):
         if one.name:
-            found.append((one.resource, one.name))
+            if values.selector or fields:
+                raise UsageError("name cannot be provided when a selector is specified")
+            found.append((one.resource, one.name, session.namespace if one.resource.namespaced else ""))
             continue
-        if not (values.selector or getattr(values, "all", False)):
+        if not (values.selector or fields or getattr(values, "all", False)):
             raise UsageError(NO_NAME)
-        query = {"labelSelector": values.selector} if values.selector else None
-        items = session.get(one.resource.path(session.namespace), query).get("items") or ()
-        found += [(one.resource, item["metadata"]["name"]) for item in items]
+        query = {"labelSelector": values.selector, "fieldSelector": fields}
+        where = one.resource.path("" if getattr(values, "all_namespaces", False) else quote(session.namespace))
+        try:
+            items = session.get(where, {key: value for key, value in query.items() if value}).get("items") or ()
+        except ApiError as error:
+            raise unmatched(error, one.resource, values.selector, fields) from error
+        found += [(one.resource, item["metadata"]["name"], item["metadata"].get("namespace", "")) for item in items]
     return found

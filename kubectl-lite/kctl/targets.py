@@ -27,6 +27,7 @@ class Found(NamedTuple):
 def declare(flags: Flags) -> None:
     """Declare -l, --all, -f and -R."""
     flags.text("selector", "all objects with these labels", short="l")
+    flags.text("field-selector", "all objects with these fields")
     flags.switch("all", "all objects of the kind in the namespace")
     flags.texts("filename", "files that name the objects", short="f")
     flags.switch("recursive", "folders with all that is below them", short="R")
@@ -49,7 +50,7 @@ def targets(session: Session, values: Values) -> list[Found]:
     if not values.words:
         raise UsageError(references.NOTHING_NAMED)
     chosen = references.chosen(session, values)
-    return [Found(kind, session.namespace if kind.namespaced else "", name) for kind, name in chosen]
+    return [Found(kind, namespace, name) for kind, name, namespace in chosen]
 
 
 def read(session: Session, found: Found) -> dict[str, Any]:

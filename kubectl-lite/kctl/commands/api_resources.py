@@ -10,6 +10,7 @@ from kctl.tables import columns
 
 def configure(flags: Flags) -> None:
     """Declare the flags."""
+    flags.at_most(0, "unexpected arguments: [{words}]\nSee '{command} -h' for help and examples")
     flags.text("api-group", "only kinds of this group", default="*")
     flags.switch("namespaced", "only namespaced kinds; false for the others", default=True)
     flags.texts("verbs", "only kinds with all of these verbs", split=True)
@@ -23,7 +24,7 @@ def configure(flags: Flags) -> None:
 def run(values: Values) -> int:
     """Print them, the core group's first."""
     if values.output not in ("", "wide", "name"):
-        raise UsageError(f"--output {values.output} is not available")
+        raise UsageError(f"--output {values.output} is not supported; name and wide are")
     if values.sort_by not in ("", "name", "kind"):
         raise UsageError("--sort-by accepts only name or kind")
     found = sorted(flags.session(values).discovery.everything(), key=lambda one: (one.group, one.plural))

@@ -9,6 +9,7 @@ from kctl.flags import Flags, Values
 def configure(flags: Flags) -> None:
     """There are no flags of its own."""
     flags.usage = ""
+    flags.at_most(0, "unexpected arguments: [{words}]\nSee '{command} -h' for help and examples")
 
 
 def run(values: Values) -> int:

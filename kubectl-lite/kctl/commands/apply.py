@@ -11,18 +11,18 @@ import json
 import sys
 from typing import Any
 
-from kctl import flags, manifests, pruning
+from kctl import flags, last_applied, manifests, pruning
 from kctl.discovery import ApiResource
 from kctl.errors import UsageError
 from kctl.failures import told
 from kctl.flags import Flags, Values
+from kctl.last_applied import LAST_APPLIED, annotated
 from kctl.manifests import Manifest
 from kctl.session import APPLY_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Session
 from kctl.urls import quote
 from kctl.writes import Write, declare, declare_validation, validation
 from sampan.api_error import ApiError, SampanError
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 ATTEMPTS = 5
 UNSUPPORTED = {
     "kustomize": "-k is not supported yet; build the manifests with kustomize and apply them with -f",
@@ -30,9 +30,20 @@ UNSUPPORTED = {
 """Flags of kubectl's that are refused, and what to do instead."""
 
 
-def configure(flags: Flags) -> None:
+VERBS = {
+    "view-last-applied": "show what was applied last: TYPE/NAME",
+    "set-last-applied": "record what a file says as applied last, and change nothing else",
+}
+VERBS_OPTIONAL = True
+
+
+def configure(flags: Flags, verb: str = "") -> None:
     """Declare the flags."""
+    if verb:
+        last_applied.configure(flags, verb)
+        return
     flags.usage = "(-f FILENAME) [flags]"
+    flags.at_most(0)
     flags.texts("filename", "file, folder or - for standard input", short="f")
     flags.switch("recursive", "folders with all that is below them", short="R")
     flags.text("selector", "only objects of the files with these labels", short="l")
@@ -42,7 +53,7 @@ def configure(flags: Flags) -> None:
     flags.switch("server-side", "let the server merge, and keep account of who manages which field")
     flags.switch("force-conflicts", "with --server-side: take fields over that others manage")
     flags.switch("wait", "until what was applied is really up, or say why it will not be")
-    flags.text("timeout", "with --wait: how long; 0 for ever", default="5m")
+    flags.duration("timeout", "with --wait: how long; 0 for ever", default="5m")
     pruning.declare(flags)
     declare(flags)
     declare_validation(flags)
@@ -50,6 +61,8 @@ def configure(flags: Flags) -> None:
 
 def run(values: Values) -> int:
     """Apply every object, in the order of the files; an error of one does not stop the others."""
+    if values.verb:
+        return last_applied.run(values)
     for flag, why in UNSUPPORTED.items():
         if getattr(values, flag):
             raise UsageError(why)
@@ -81,7 +94,8 @@ def run(values: Values) -> int:
             failures.append((manifest, error))
         else:
             applied.append((resource, value))
-            write.report(resource, value, done)
+            write.report(resource, value, done, gather=True)
+    write.show_gathered()
     sys.stdout.flush()
     for text in told(failures):
         print(text, file=sys.stderr)
@@ -140,7 +154,7 @@ def _apply(
         if not patch:
             return "unchanged", live
         if write.pretends:
-            return "configured", live
+            return "configured", _locally(session, resource, live, patch, content_type)
         manifest.doing = "patching"
         try:
             after = session.call("PATCH", path, query, patch, content_type=content_type)
@@ -150,6 +164,16 @@ def _apply(
             raise
         return "configured", after
     raise AssertionError("the last attempt returns or raises")
+
+
+def _locally(session: Session, resource: ApiResource, live: Any, patch: Any, content_type: str) -> Any:
+    """What the patch makes of the object, asked of nobody."""
+    from sampan.patches import merge_patch, strategic
+
+    schema = _schema(session, resource)
+    if content_type == MERGE_PATCH or schema is None:
+        return merge_patch.apply(live, patch)
+    return strategic.apply(live, patch, schema)
 
 
 def namespace_of(session: Session, resource: ApiResource, manifest: Manifest, values: Values) -> str:
@@ -163,15 +187,6 @@ def namespace_of(session: Session, resource: ApiResource, manifest: Manifest, va
             f" You must pass '--namespace={own}' to perform this operation."
         )
     return own or session.namespace
-
-
-def annotated(value: dict[str, Any]) -> dict[str, Any]:
-    """The object with a record of itself in its annotation."""
-    metadata = dict(value.get("metadata") or {})
-    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
-    plain = value | {"metadata": metadata | {"annotations": annotations}}
-    text = json.dumps(plain, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
-    return value | {"metadata": metadata | {"annotations": annotations | {LAST_APPLIED: text}}}
 
 
 def patch_for(
@@ -196,6 +211,16 @@ def patch_for(
     if schema is None:
         return three_way.json_merge(original, modified, live), MERGE_PATCH
     return three_way.strategic(original, modified, live, schema), STRATEGIC_PATCH
+
+
+def patch_between(session: Session, resource: ApiResource, before: Any, after: Any) -> tuple[dict[str, Any], str]:
+    """The patch that makes one form of an object of another, and its content type."""
+    from sampan.patches import three_way
+
+    schema = _schema(session, resource)
+    if schema is None:
+        return three_way.json_merge(before, after, before), MERGE_PATCH
+    return three_way.strategic(before, after, before, schema), STRATEGIC_PATCH
 
 
 def _schema(session: Session, resource: ApiResource) -> Any:

@@ -30,6 +30,10 @@ def configure(flags: Flags, verb: str) -> None:
 
 def run(values: Values) -> int:
     """Ask the server."""
+    if values.verb == "whoami" and values.output:
+        from kctl.printers import check
+
+        check(values.output)
     session = flags.session(values)
     if values.verb == "whoami":
         return _who(session, values.output)
@@ -37,7 +41,7 @@ def run(values: Values) -> int:
         if values.words:
             raise UsageError("list option must be specified with no arguments")
         return _list(session, values)
-    if len(values.words) not in (2, 3):
+    if len(values.words) != 2:
         raise UsageError(
             "you must specify two arguments: verb resource or verb resource/resourceName.\n"
             "See 'kctl auth can-i -h' for help and examples."
@@ -62,7 +66,9 @@ def _who(session: Session, output: str) -> int:
     if output:
         from kctl import printers
 
-        printers.show_values([answer], output, as_list=False)
+        if (answer.get("metadata") or {}).get("creationTimestamp", 0) is None:
+            del answer["metadata"]["creationTimestamp"]
+        printers.show_values([answer], output, as_list=False, names=["selfsubjectreview.authentication.k8s.io/"])
         return 0
     user = answer.get("status", {}).get("userInfo", {})
     rows = [["ATTRIBUTE", "VALUE"], ["Username", str(user.get("username", ""))]]
@@ -77,13 +83,13 @@ def _who(session: Session, output: str) -> int:
 
 
 def _question(session: Session, values: Values) -> dict[str, Any]:
-    verb, what, *names = values.words
+    verb, what = values.words
     if what.startswith("/"):
         return {"nonResourceAttributes": {"verb": verb, "path": what}}
-    kind, slash, name = what.partition("/")
-    if names and slash:
-        raise UsageError("a name can be given once: TYPE NAME or TYPE/NAME")
+    kind, _, name = what.partition("/")
     try:
+        if kind == "*":
+            return _asked(verb, "*", "*", "", name, "" if values.all_namespaces else session.namespace)
         resource = session.discovery.named(kind)
         group, plural, namespaced = resource.group, resource.plural, resource.namespaced
     except UnknownKind as error:
@@ -93,14 +99,19 @@ def _question(session: Session, values: Values) -> dict[str, Any]:
         if not namespaced:
             scope = f" in group '{group}'" if group else ""
             print(f"Warning: resource '{plural}' is not namespace scoped{scope}\n", file=sys.stderr)
+    where = "" if values.all_namespaces or not namespaced else session.namespace
+    return _asked(verb, group, plural, values.subresource, name, where)
+
+
+def _asked(verb: str, group: str, plural: str, subresource: str, name: str, namespace: str) -> dict[str, Any]:
     return {
         "resourceAttributes": {
             "verb": verb,
             "group": group,
             "resource": plural,
-            "subresource": values.subresource,
-            "name": name or (names[0] if names else ""),
-            "namespace": "" if values.all_namespaces or not namespaced else session.namespace,
+            "subresource": subresource,
+            "name": name,
+            "namespace": namespace,
         }
     }
 

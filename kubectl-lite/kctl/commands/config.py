@@ -1,4 +1,4 @@
-"""Show and change the kubeconfig: contexts, and the namespace of each."""
+"""Show and change the kubeconfig: clusters, users and contexts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from kctl import setting
 from kctl.errors import UsageError
 from kctl.flags import Flags, Values
-from kctl.printers import show_values, to_yaml
+from kctl.printers import check, show_values, to_yaml
 from kctl.tables import columns
 from sampan import kubeconfig
 
@@ -21,6 +22,11 @@ VERBS = {
     "get-users": "list the users",
     "use-context": "make a context the current one",
     "set-context": "change a context: its --cluster, --user or --namespace",
+    "set-cluster": "change a cluster: its --server, --certificate-authority, ...",
+    "set-credentials": "change a user: its --token, --client-certificate and --client-key, ...",
+    "set": "change one value: PROPERTY VALUE, such as contexts.mine.namespace shop",
+    "unset": "remove one value: PROPERTY",
+    "use": "the same as use-context",
     "rename-context": "give a context another name",
     "delete-context": "remove a context",
     "delete-cluster": "remove a cluster",
@@ -42,14 +48,27 @@ def configure(flags: Flags, verb: str) -> None:
         flags.switch("raw", "certificates and keys too")
         flags.switch("flatten", "certificates and keys inline")
         flags.switch("merge", "all files as one (always so)", default=True)
+    elif verb == "set-cluster":
+        flags.usage = "NAME [--server=...] [--certificate-authority=... [--embed-certs]]"
+        flags.switch("embed-certs", "keep the certificate's content, not its path")
+        flags.text("proxy-url", "the proxy of this cluster")
+    elif verb == "set-credentials":
+        flags.usage = "NAME [--token=...] [--client-certificate=... --client-key=... [--embed-certs]]"
+        flags.switch("embed-certs", "keep the content of certificate and key, not their paths")
+        for name in ("client-certificate", "client-key", "username", "password"):
+            flags.text(name, f"the user's {name.replace('-', ' ')}")
+    elif verb == "set":
+        flags.switch("set-raw-bytes", "VALUE is no base64 although the property is")
     elif verb == "set-context":
         flags.usage = "(NAME | --current) [--cluster=...] [--user=...] [--namespace=...]"
         flags.switch("current", "the current context")
 
 
 def run(values: Values) -> int:
-    """Do what the verb says."""
-    verb = values.verb
+    """Do what the verb says. Nothing is written unless all of it can be."""
+    verb = {"use": "use-context"}.get(values.verb, values.verb)
+    if verb == "view":
+        check(values.output)
     files = _documents(values)
     if verb == "current-context":
         return _current_context(files)
@@ -63,11 +82,12 @@ def run(values: Values) -> int:
         return _view(files, values)
     if verb == "set-context":
         return _set_context(files, values)
-    wanted = 2 if verb == "rename-context" else 1
-    if len(values.words) != wanted:
-        raise UsageError(
-            f"accepts {wanted} arg(s), received {len(values.words)}\nSee 'kctl config {verb} -h' for help and examples"
-        )
+    wanted = 2 if verb in ("rename-context", "set") else 1
+    if len(values.words) != wanted or "" in values.words[:1]:
+        listed = f"[{' '.join(values.words)}]"
+        raise UsageError(f"Unexpected args: {listed}\nSee 'kctl config {verb} -h' for help and examples")
+    if verb in ("set-cluster", "set-credentials", "set", "unset"):
+        return _entry(files, verb, values)
     if verb == "use-context":
         return _use(files, values.words[0])
     if verb == "rename-context":
@@ -141,7 +161,7 @@ def _contexts(files: list[File], values: Values) -> int:
         print("".join(f"{one['name']}\n" for one in entries), end="")
         return 0
     if values.output:
-        raise UsageError(f'output must be one of "" or "name": {values.output}')
+        raise UsageError(f"--output {values.output} is not available in kctl config get-contexts; name is")
     rows = [] if values.no_headers else [["CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE"]]
     now = _current(files)
     for one in entries:
@@ -165,7 +185,9 @@ def _use(files: list[File], name: str) -> int:
 
 def _set_context(files: list[File], values: Values) -> int:
     if values.current == bool(values.words) or len(values.words) > 1:
-        raise UsageError("you must specify a context NAME, or --current")
+        if len(values.words) > 1:
+            raise UsageError(f"Unexpected args: [{' '.join(values.words)}]")
+        raise UsageError("you must specify a non-empty context name or --current")
     name = values.words[0] if values.words else _current(files)
     if not name:
         raise UsageError("no current context is set")
@@ -179,6 +201,28 @@ def _set_context(files: list[File], values: Values) -> int:
             context[key] = getattr(values, key)
     file.save()
     print(f'Context "{name}" {"modified" if owner else "created"}.')
+    return 0
+
+
+def _entry(files: list[File], verb: str, values: Values) -> int:
+    name = values.words[0]
+    if verb in ("set", "unset"):
+        value = values.words[1] if verb == "set" else None
+        file, done = setting.assign(
+            [(one, one.value) for one in files], name, value, raw=verb == "unset" or values.set_raw_bytes
+        )
+        file.save()
+        print(f'Property "{name}" {done}.')
+        return 0
+    plural, key, noun = ("clusters", "cluster", "Cluster") if verb == "set-cluster" else ("users", "user", "User")
+    given = {one: getattr(values, one.replace("-", "_")) for one in setting.FLAGS[verb] if one in values.given}
+    owner = _owner(files, plural, name)
+    file, entry = owner or (files[0], {"name": name, key: {}})
+    if owner is None:
+        file.value[plural] = [*(file.value.get(plural) or ()), entry]
+    entry[key] = setting.changed(entry.get(key) or {}, given, embed=values.embed_certs)
+    file.save()
+    print(f'{noun} "{name}" set.')
     return 0
 
 

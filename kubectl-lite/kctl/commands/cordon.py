@@ -22,12 +22,15 @@ def configure(flags: Flags) -> None:
 
 def run(values: Values) -> int:
     """Mark each node."""
-    write = Write(values, f"kubectl-{values.command}")
+    write = Write(values, f"kubectl-{values.invoked_as}")
     session = flags.session(values)
     failed = False
-    for found in nodes(session, values):
+    chosen = nodes(session, values)
+    for found in chosen:
+        session.read(found.resource, found.name, "")  # a name that is not there stops it before anything is changed
+    for found in chosen:
         try:
-            mark(session, found, values.command == "cordon", write)
+            mark(session, found, values.invoked_as == "cordon", write)
         except ApiError as error:
             print(wording(error), file=sys.stderr)
             failed = True
@@ -37,9 +40,14 @@ def run(values: Values) -> int:
 def nodes(session: Session, values: Values) -> list[Found]:
     """The nodes that are named or chosen. Raises UsageError when none are."""
     if values.words and values.selector:
-        raise UsageError("error: cannot specify both a node name and a --selector option".removeprefix("error: "))
+        raise UsageError(
+            "cannot specify both a node name and a --selector option\n"
+            f"See 'kctl {values.invoked_as} -h' for help and examples"
+        )
     if not values.words and not values.selector:
-        raise UsageError(f"USAGE: {values.command} NODE [flags]\nSee 'kctl {values.command} -h' for help and examples")
+        raise UsageError(
+            f"USAGE: {values.invoked_as} NODE [flags]\nSee 'kctl {values.invoked_as} -h' for help and examples"
+        )
     words = [word.removeprefix("nodes/").removeprefix("node/") for word in values.words]
     if not words:
         items = session.get("/api/v1/nodes", {"labelSelector": values.selector}).get("items") or ()

@@ -6,11 +6,12 @@ import sys
 from typing import Any
 
 from kctl import flags, generators, manifests
-from kctl.commands.apply import annotated, namespace_of
+from kctl.commands.apply import namespace_of
 from kctl.discovery import ApiResource
 from kctl.errors import UsageError, wording
 from kctl.failures import told
 from kctl.flags import Flags, Values
+from kctl.last_applied import annotated
 from kctl.manifests import Manifest
 from kctl.session import Session
 from kctl.urls import quote
@@ -30,7 +31,16 @@ KINDS = {
     "serviceaccount": "a service account",
     "token": "a token of a service account; it is printed",
 }
-VERBS = KINDS | {alias: f"the same as {name}" for alias, name in ALIASES.items()}
+REFUSED = (
+    "clusterrole", "clusterrolebinding", "cronjob", "cj", "ingress", "ing", "pdb", "poddisruptionbudget", "quota",
+    "resourcequota", "role", "rolebinding",
+)  # fmt: skip
+"""Kinds that kubectl makes from flags and kctl does not."""
+VERBS = (
+    dict.fromkeys(REFUSED, "not from flags: give a manifest with -f")
+    | KINDS
+    | {alias: f"the same as {name}" for alias, name in ALIASES.items()}
+)
 VERBS_OPTIONAL = True
 SERVICE_TYPES = {"clusterip": "ClusterIP", "nodeport": "NodePort", "loadbalancer": "LoadBalancer",
                  "externalname": "ExternalName"}  # fmt: skip
@@ -53,12 +63,15 @@ PLURALS = {"priorityclass": "priorityclasses"}
 def configure(flags: Flags, verb: str) -> None:
     """Declare the flags."""
     kind = ALIASES.get(verb, verb)
+    if verb in REFUSED:
+        raise UsageError(f"create {verb}: not supported from flags; write a manifest and give it with -f")
+    flags.command = f"create {kind}".strip()
     flags.usage = f"{verb} NAME [flags]" if verb else "-f FILENAME | KIND NAME [flags]"
     if not kind:
         flags.texts("filename", "file, folder or - for standard input", short="f")
         flags.switch("recursive", "folders with all that is below them", short="R")
     if kind == "token":
-        flags.text("duration", "how long the token is to be valid")
+        flags.duration("duration", "how long the token is to be valid")
         flags.texts("audience", "who the token is for")
         flags.text("output", "yaml or json", short="o")
         return
@@ -90,7 +103,7 @@ def configure(flags: Flags, verb: str) -> None:
         flags.number("node-port", "the node port")
         flags.text("external-name", "the name of an ExternalName service")
     if kind == "priorityclass":
-        flags.number("value", "the priority")
+        flags.number("value", "the priority", bits=32)
         flags.switch("global-default", "for pods that name no class")
         flags.text("description", "what it is for")
         flags.text("preemption-policy", "PreemptLowerPriority or Never", default="PreemptLowerPriority")
@@ -135,7 +148,7 @@ def create(
             value = session.call("POST", resource.path(quote(session.namespace)), query, value)
         except ApiError as error:
             said = wording(error)
-            if said.startswith("Error from server") and values.command == "create" and resource.kind != "Namespace":
+            if said.startswith("Error from server") and values.invoked_as == "create" and resource.kind != "Namespace":
                 said = f"error: failed to create {resource.singular}: {error.message}"
             print(said, file=sys.stderr)
             return 1
@@ -145,7 +158,13 @@ def create(
 
 def _token(values: Values) -> int:
     if len(values.words) != 1:
-        raise UsageError(f"exactly one NAME is required, got {len(values.words)}")
+        raise UsageError(
+            f"exactly one NAME is required, got {len(values.words)}\nSee 'kctl create token -h' for help and examples"
+        )
+    if values.output:
+        from kctl.printers import check
+
+        check(values.output)
     session = flags.session(values)
     spec: dict[str, Any] = {"audiences": values.audience} if values.audience else {}
     if values.duration:
@@ -177,6 +196,8 @@ def _from_files(values: Values) -> int:
             resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
             namespace = namespace_of(session, resource, manifest, values)
             value = annotated(manifest.value) if values.save_config else manifest.value
+            if write.pretends and resource.namespaced:
+                value["metadata"]["namespace"] = namespace
             if not write.pretends:
                 value = session.call("POST", resource.path(quote(namespace)), query, value)
         except SampanError as error:
@@ -204,8 +225,14 @@ def generated(kind: str, values: Values) -> dict[str, Any]:
     if kind in ("service", "secret"):
         known = SERVICE_TYPES if kind == "service" else SECRETS
         if not words or words[0] not in known:
+            if words:
+                raise UsageError(
+                    f"unknown command \"{' '.join(words)}\"\nSee 'kctl create {kind} -h' for help and examples"
+                )
             raise UsageError(f"create {kind} needs one of {', '.join(sorted(known))}, then a name")
         sort = words.pop(0)
+    if words == [""]:
+        raise UsageError("name must be specified")
     if len(words) != 1:
         raise UsageError(
             f"exactly one NAME is required, got {len(words)}\n"

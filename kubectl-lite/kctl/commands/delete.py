@@ -37,17 +37,25 @@ def configure(flags: Flags) -> None:
     flags.switch("force", "with --grace-period=0: forget the object at once")
     flags.switch("ignore-not-found", "an object that is not there is no error")
     flags.switch("wait", "wait until the objects are gone", default=True)
-    flags.text("timeout", "how long to wait; 0 for ever", default="0s")
+    flags.duration("timeout", "how long to wait; 0 for ever", default="0s")
     flags.text("output", "name", short="o")
     declare(flags, output=False)
 
 
 def run(values: Values) -> int:
     """Delete, then wait."""
+    if values.cascade in ("true", "false"):
+        instead = "background" if values.cascade == "true" else "orphan"
+        print(
+            f"warning: --cascade={values.cascade} is deprecated (boolean value) and can be replaced with"
+            f" --cascade={instead}.",
+            file=sys.stderr,
+        )
+        values.cascade = instead
     if values.cascade not in PROPAGATION:
         raise UsageError(f'invalid cascade value ({values.cascade}). Must be "background", "foreground", or "orphan"')
     if values.output not in ("", "name"):
-        raise UsageError(f'unexpected -o output mode: {values.output}. We only support "-o name"')
+        raise UsageError(f"unexpected -o output mode: {values.output}. We only support '-o name'")
     write = Write(values, "kubectl-delete")
     limit = flags.seconds(values.timeout)
     options = _options(values)
@@ -97,6 +105,8 @@ def _options(values: Values) -> dict[str, Any]:
     options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}
     options["propagationPolicy"] = PROPAGATION[values.cascade]
     grace = values.grace_period
+    if values.force and grace > 0:
+        raise UsageError("--force and --grace-period greater than 0 cannot be specified together")
     if values.now:
         if grace != -1:
             raise UsageError("--now and --grace-period cannot be specified together")
@@ -117,7 +127,13 @@ def _options(values: Values) -> dict[str, Any]:
 
 
 def _targets(session: Session, values: Values) -> Iterator[Found]:
+    if values.all and (values.selector or values.field_selector):
+        raise UsageError("setting 'all' parameter but found a non empty selector. ")
     if values.filename:
+        if values.words:
+            raise UsageError(
+                "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well"
+            )
         for manifest in manifests.load(values.filename, recursive=values.recursive):
             resource = session.discovery.of_kind(manifest.value["apiVersion"], manifest.value["kind"])
             if not manifest.name:
@@ -126,7 +142,13 @@ def _targets(session: Session, values: Values) -> Iterator[Found]:
         return
     if not values.words:
         raise UsageError(references.NOTHING_NAMED)
+    if any("/" in word for word in values.words) and (values.all or values.selector or values.field_selector):
+        raise UsageError("selectors and the all flag cannot be used when passing resource/name arguments")
     for one in references.references(session, values.words):
+        if one.name and (values.selector or values.field_selector):
+            raise UsageError("name cannot be provided when a selector is specified")
+        if one.name and values.all:
+            raise UsageError("resource(s) were provided by name and by --all: which is it?")
         namespace = session.namespace if one.resource.namespaced else ""
         if one.name:
             if values.all_namespaces:
@@ -137,7 +159,10 @@ def _targets(session: Session, values: Values) -> Iterator[Found]:
             raise UsageError(references.NO_NAME)
         query = {"labelSelector": values.selector, "fieldSelector": values.field_selector}
         where = one.resource.path("" if values.all_namespaces else quote(namespace))
-        found = session.get(where, {key: value for key, value in query.items() if value})
+        try:
+            found = session.get(where, {key: value for key, value in query.items() if value})
+        except ApiError as error:
+            raise references.unmatched(error, one.resource, values.selector, values.field_selector) from error
         for item in found.get("items") or ():
             yield one.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"]
 

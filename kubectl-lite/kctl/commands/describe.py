@@ -58,7 +58,7 @@ def run(values: Values) -> int:
         print(text, file=sys.stderr)
     if not chosen and not failures:
         where = "" if values.all_namespaces else f" in {session.namespace} namespace"
-        print(f"No resources found{where}.", file=sys.stderr)
+        print(f"No resources found{where}" + ("." if where else ""), file=sys.stderr)
     return 1 if failures else 0
 
 

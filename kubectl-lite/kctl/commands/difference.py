@@ -14,10 +14,11 @@ import tempfile
 from typing import Any
 
 from kctl import flags, manifests
-from kctl.commands.apply import annotated, namespace_of, patch_for
+from kctl.commands.apply import namespace_of, patch_for
 from kctl.discovery import ApiResource
 from kctl.errors import Exit, UsageError
 from kctl.flags import Flags, Values
+from kctl.last_applied import annotated
 from kctl.manifests import Manifest
 from kctl.printers import to_yaml
 from kctl.session import Session

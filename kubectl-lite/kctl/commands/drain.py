@@ -33,7 +33,7 @@ def configure(flags: Flags) -> None:
     flags.switch("disable-eviction", "delete pods, do not ask for an eviction (passes by disruption budgets)")
     flags.number("grace-period", "seconds a pod may take to end; -1 for what the pod says", default=-1)
     flags.number("skip-wait-for-delete-timeout", "do not wait for pods that are ending for so many seconds already")
-    flags.text("timeout", "how long to try; 0 for ever", default="0s")
+    flags.duration("timeout", "how long to try; 0 for ever", default="0s")
     flags.number("chunk-size", "(accepted; all pods of a node come at once)", default=500)
     declare(flags, output=False)
 
@@ -42,6 +42,13 @@ def run(values: Values) -> int:
     """Drain each node."""
     write = Write(values, "kubectl-drain")
     limit = flags.seconds(values.timeout)
+    if values.pod_selector:
+        from sampan import selectors
+
+        try:
+            selectors.parse(values.pod_selector)
+        except ValueError:
+            raise UsageError("--pod-selector=<pod_selector> must be a valid label selector") from None
     session = flags.session(values)
     found = nodes(session, values)
     for one in found:

@@ -29,6 +29,10 @@ def configure(flags: Flags) -> None:
 
 def run(values: Values) -> int:
     """Print them."""
+    if values.output:
+        from kctl.printers import check
+
+        check(values.output)
     for kind in values.types:
         if kind.lower() not in ("normal", "warning"):
             raise UsageError("valid --types are Normal or Warning")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from kctl import flags, targets
 from kctl.commands.create import create
-from kctl.commands.set import pod_spec
-from kctl.errors import UsageError
+from kctl.commands.run import overridden
+from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
 from kctl.generators import made, port_number
+from kctl.session import Session
+from kctl.targets import Found
+from kctl.templates import pod_spec
 from kctl.writes import Write, declare
+from sampan.api_error import SampanError
 
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 
@@ -26,6 +31,10 @@ def configure(flags: Flags) -> None:
     flags.text("protocol", "TCP, UDP or SCTP", default="TCP")
     flags.text("cluster-ip", "the cluster IP, or None")
     flags.text("session-affinity", "None or ClientIP")
+    flags.text("external-ip", "an address outside of the cluster that is routed to the nodes")
+    flags.text("load-balancer-ip", "the address that a load balancer shall have")
+    flags.text("overrides", "JSON that changes the service")
+    flags.text("override-type", "merge or json", default="merge")
     flags.text("labels", "labels of the service, KEY=VALUE,...")
     declare(flags)
     flags.switch("save-config", "record the object in its annotation, as apply does")
@@ -34,29 +43,43 @@ def configure(flags: Flags) -> None:
 def run(values: Values) -> int:
     """Create the service."""
     if values.type not in TYPES:
-        raise UsageError(f'The Service "" is invalid: spec.type: Unsupported value: "{values.type}"')
+        raise UsageError(f"invalid service type {values.type}: {', '.join(TYPES)} are known")
     selector_words, values.selector = values.selector, ""
     write = Write(values, "kubectl-expose")
     session = flags.session(values)
+    failed = False
     for found in targets.targets(session, values):
-        live = targets.read(session, found)
-        labels = _selector(live, found.resource.kind, selector_words)
-        ports = _ports(live, values)
-        spec: dict[str, Any] = {"selector": labels, "ports": ports}
-        if values.type != "ClusterIP":
-            spec["type"] = values.type
-        if values.cluster_ip:
-            spec["clusterIP"] = values.cluster_ip
-        if values.session_affinity:
-            spec["sessionAffinity"] = values.session_affinity
-        service = made("v1", "Service", values.name or found.name, spec=spec, status={"loadBalancer": {}})
-        own = _pairs(values.labels) if values.labels else live["metadata"].get("labels")
-        if own:
-            service["metadata"]["labels"] = own
-        kind = session.discovery.named("services")
-        if code := create(session, kind, service, values, write, write.query, "exposed"):
-            return code
-    return 0
+        try:
+            failed |= bool(_expose(session, found, selector_words, values, write))
+        except SampanError as error:
+            print(wording(error), file=sys.stderr)
+            failed = True
+    return 1 if failed else 0
+
+
+def _expose(session: Session, found: Found, selector_words: str, values: Values, write: Write) -> int:
+    live = targets.read(session, found)
+    kind_name = f"{found.resource.kind}.{found.resource.group}" if found.resource.group else found.resource.kind
+    labels = _selector(live, found.resource.kind, selector_words, kind_name)
+    ports = _ports(live, values)
+    spec: dict[str, Any] = {"selector": labels, "ports": ports}
+    if values.type != "ClusterIP":
+        spec["type"] = values.type
+    if values.cluster_ip:
+        spec["clusterIP"] = values.cluster_ip
+    if values.session_affinity:
+        spec["sessionAffinity"] = values.session_affinity
+    service = made("v1", "Service", values.name or found.name, spec=spec, status={"loadBalancer": {}})
+    own = _pairs(values.labels) if values.labels else live["metadata"].get("labels")
+    if values.external_ip:
+        spec["externalIPs"] = [values.external_ip]
+    if values.load_balancer_ip and values.type == "LoadBalancer":
+        spec["loadBalancerIP"] = values.load_balancer_ip
+    if own:
+        service["metadata"]["labels"] = own
+    service = overridden(service, values)
+    kind = session.discovery.named("services")
+    return create(session, kind, service, values, write, write.query, "exposed")
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -65,7 +88,7 @@ def _pairs(text: str) -> dict[str, str]:
     return pairs(text.split(","))
 
 
-def _selector(live: dict[str, Any], kind: str, words: str) -> dict[str, str]:
+def _selector(live: dict[str, Any], kind: str, words: str, kind_name: str) -> dict[str, str]:
     if words:
         return _pairs(words)
     if kind == "Pod":
@@ -77,15 +100,23 @@ def _selector(live: dict[str, Any], kind: str, words: str) -> dict[str, str]:
             )
         return dict(found)
     chosen = live.get("spec", {}).get("selector") or {}
+    if kind not in ("Service", "ReplicationController", "ReplicaSet", "Deployment"):
+        raise UsageError(f"cannot expose a {kind_name}")
     found = chosen if kind in ("Service", "ReplicationController") else chosen.get("matchLabels")
     if not found or chosen.get("matchExpressions"):
         raise UsageError(f"couldn't retrieve selectors via --selector flag or introspection: cannot expose a {kind}")
     return dict(found)
 
 
+def _number(word: str) -> int:
+    if not word.isascii() or not word.isdigit():
+        raise UsageError(f'strconv.Atoi: parsing "{word}": invalid syntax')
+    return port_number(word)
+
+
 def _ports(live: dict[str, Any], values: Values) -> list[dict[str, Any]]:
     if values.port:
-        numbers = [port_number(word) for word in values.port.split(",")]
+        numbers = [_number(word) for word in values.port.split(",")]
     elif live.get("kind") == "Service":
         numbers = [one["port"] for one in live["spec"].get("ports") or ()]
     else:

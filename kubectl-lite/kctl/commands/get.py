@@ -47,6 +47,7 @@ def configure(flags: Flags) -> None:
     flags.switch("show-managed-fields", "show managedFields in JSON and YAML")
     flags.switch("server-print", "let the server choose the columns (always so)", default=True)
     flags.text("subresource", "show this subresource: status or scale")
+    flags.text("template", "the template of -o go-template or jsonpath")
     flags.text("raw", "print what the server says at this path")
     flags.text("at", "as it was then: -5m, or an RFC 3339 time, as far as the server keeps history")
     flags.texts("filename", "files that name the objects", short="f")
@@ -55,14 +56,11 @@ def configure(flags: Flags) -> None:
 
 def run(values: Values) -> int:
     """Fetch and print."""
+    _check(values)
     session = flags.session(values)
     if values.raw:
         print(session.text(values.raw), end="")
         return 0
-    if values.output not in ("", "wide"):
-        from kctl import printers
-
-        printers.check(values.output)
     wanted = _wanted(session, values)
     if values.at:
         from kctl import past
@@ -73,6 +71,23 @@ def run(values: Values) -> int:
     if values.watch or values.watch_only:
         _watch(session, wanted, values)
     return _values(session, wanted, values) if _structured(values) else _tables(session, wanted, values)
+
+
+def _check(values: Values) -> None:
+    """Raises UsageError for flags that contradict each other, before anything is asked."""
+    if values.raw:
+        if values.words:
+            raise UsageError("arguments may not be passed when --raw is specified")
+        if not values.raw.startswith("/"):
+            raise UsageError(f'--raw must be a valid URL path: parse "{values.raw}": invalid URI for request')
+    if values.output_watch_events and not (values.watch or values.watch_only):
+        raise UsageError("--output-watch-events option can only be used with --watch or --watch-only")
+    if values.template or values.output not in ("", "wide", "json", "yaml", "name"):
+        from kctl import printers
+
+        values.output = printers.with_template(values.output, values.template)
+        if values.output not in ("", "wide"):
+            printers.check(values.output, printers.TABLES)
 
 
 def _structured(values: Values) -> bool:
@@ -152,11 +167,7 @@ def _fetch_list(session: Session, one: Reference, values: Values, query: dict[st
     try:
         whole = session.get(path, query, accept=accept)
     except ApiError as error:
-        if error.reason == "BadRequest" and (values.selector or values.field_selector):
-            where = f'"{one.resource.group}/{one.resource.version}, Resource={one.resource.plural}"'
-            chosen = f'label selector "{values.selector}", field selector "{values.field_selector}"'
-            raise ApiError(400, "BadRequest", f"Unable to find {where} that match {chosen}: {error.message}") from error
-        raise
+        raise references.unmatched(error, one.resource, values.selector, values.field_selector) from error
     key = "rows" if whole.get("kind") == "Table" else "items"
     while following := whole.get("metadata", {}).get("continue"):
         chunk = session.get(path, {**query, "continue": following}, accept=accept)
@@ -189,8 +200,11 @@ def _report(errors: Sequence[ApiError]) -> int:
 
 
 def _tables(session: Session, wanted: Sequence[Reference], values: Values) -> int:
-    several = len({one.resource for one in wanted}) > 1 or values.show_kind
-    found, errors = _fetch_all(session, wanted, values, TABLE)
+    accept = TABLE if values.server_print else JSON
+    found, errors = _fetch_all(session, wanted, values, accept)
+    named = all(one.name for one in wanted)
+    shown_kinds = {one.resource for one, _ in found} if named else {one.resource for one in wanted}
+    several = len(shown_kinds) > 1 or values.show_kind
     found = [(one, answer if answer.get("kind") == "Table" else _plain_table(answer)) for one, answer in found]
     shown = 0
     for kind, tables in _grouped(found):
@@ -198,14 +212,13 @@ def _tables(session: Session, wanted: Sequence[Reference], values: Values) -> in
         if values.sort_by:
             rows = _sorted(rows, values.sort_by, of=lambda row: row["object"])
         if rows:
-            if shown:
+            if shown and not values.no_headers:
                 print()
             shown += 1
             _printer(values, kind, several=several).show({**tables[0], "rows": rows})
     if not shown and not errors and not values.ignore_not_found:
-        nowhere = values.all_namespaces or not any(one.resource.namespaced for one in wanted)
-        where = "" if nowhere else f" in {session.namespace} namespace"
-        print(f"No resources found{where}.", file=sys.stderr)
+        nowhere = values.all_namespaces or not all(one.resource.namespaced for one in wanted)
+        print("No resources found" + ("" if nowhere else f" in {session.namespace} namespace."), file=sys.stderr)
     return _report(errors)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -12,6 +13,8 @@ from kctl.session import MERGE_PATCH, Session
 from kctl.targets import Found
 from kctl.writes import Write, declare
 from sampan.api_error import ApiError
+
+LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 
 def configure(flags: Flags) -> None:
@@ -26,17 +29,18 @@ def configure(flags: Flags) -> None:
 
 def run(values: Values) -> int:
     """Patch each object."""
-    annotations = values.command == "annotate"
+    annotations = values.invoked_as == "annotate"
     field = "annotations" if annotations else "labels"
     wanted, removed = _changes(values, field[:-1])
-    write = Write(values, f"kubectl-{values.command}")
+    write = Write(values, f"kubectl-{values.invoked_as}")
     session = flags.session(values)
     failed = False
-    for found in targets.targets(session, values):
+    chosen = targets.targets(session, values)
+    for found in chosen:
         try:
             live = targets.read(session, found)
             if values.list:
-                _list(found, live, field)
+                _list(found, live, field, several=len(chosen) > 1)
             else:
                 _change(session, found, live, field, wanted, removed, values, write)
         except ApiError as error:
@@ -55,22 +59,43 @@ def _changes(values: Values, noun: str) -> tuple[dict[str, str], list[str]]:
     for word in changes:
         key, equals, value = word.partition("=")
         if equals and key:
+            if noun == "label":
+                _check_label(word, value)
             wanted[key] = value
         elif word.endswith("-") and len(word) > 1:
             removed.append(word[:-1])
         else:
             raise UsageError(f'unknown command "{word}": KEY=VALUE or KEY- is wanted')
-    if both := set(wanted) & set(removed):
+    if set(wanted) & set(removed):
         article = "an annotation" if noun == "annotation" else "a label"
-        raise UsageError(f"can not both modify and remove {article} in the same command: {sorted(both)[0]}")
+        raise UsageError(f"can not both modify and remove {article} in the same command")
+    if not words and not values.filename:
+        raise UsageError("one or more resources must be specified as <resource> <name> or <resource>/<name>")
     if not changes and not values.list:
         raise UsageError(f"at least one {noun} update is required")
     return wanted, removed
 
 
-def _list(found: Found, live: dict[str, Any], field: str) -> None:
+def _check_label(word: str, value: str) -> None:
+    """Raises UsageError for a value that no label can have; of the key, the server judges."""
+    if "=" in value:
+        raise UsageError(f"invalid label spec: {word}")
+    if len(value) > 63 or (value and not LABEL_VALUE.fullmatch(value)):
+        pattern = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
+        raise UsageError(
+            f'invalid label value: "{word}": a valid label must be an empty string or consist of alphanumeric'
+            " characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',"
+            f"  or 'my_value',  or '12345', regex used for validation is '{pattern}')"
+            if len(value) <= 63
+            else f'invalid label value: "{word[:80]}...": must be no more than 63 characters'
+        )
+
+
+def _list(found: Found, live: dict[str, Any], field: str, *, several: bool) -> None:
+    if several:
+        print(f"Listing {field} for {found.resource.kind}.{found.resource.group}/{found.name}:")
     for key, value in sorted((live["metadata"].get(field) or {}).items()):
-        print(f"{key}={value}")
+        print(f"{' ' if several else ''}{key}={value}")
 
 
 def _change(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from kctl.session import Session
 from kctl.urls import quote
 from sampan.api_error import ApiError, SampanError
 
+EXPECTED = """expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.
+POD or TYPE/NAME is a required argument for the logs command
+See 'kctl logs -h' for help and examples"""
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[-+]\d\d:\d\d)")
 CONCURRENT = 5
 MOST_FOLLOWED = 100
 """Of a workload's logs, unless --max-log-requests says otherwise."""
@@ -30,7 +35,7 @@ def configure(flags: Flags) -> None:
     flags.switch("all-containers", "of all containers of the pod")
     flags.switch("all-pods", "of all pods of the workload")
     flags.number("tail", "so many of the last lines; -1 for all", default=None)
-    flags.text("since", "only what is newer than this, such as 5s or 2m")
+    flags.duration("since", "only what is newer than this, such as 5s or 2m")
     flags.text("since-time", "only what is newer than this RFC 3339 time")
     flags.switch("timestamps", "with the time of each line")
     flags.number("limit-bytes", "at most so many bytes")
@@ -107,7 +112,25 @@ def _query(values: Values) -> dict[str, str]:
     if tail >= 0:
         query["tailLines"] = str(tail)
     if values.since and values.since_time:
-        raise UsageError("at most one of `sinceTime` or `since` may be specified")
+        raise UsageError("at most one of `sinceTime` or `sinceSeconds` may be specified")
+    if values.tail is not None and values.tail < -1:
+        raise UsageError("--tail must be greater than or equal to -1")
+    if values.limit_bytes < 0:
+        raise UsageError("--limit-bytes must be greater than 0")
+    if values.since_time and not TIME.fullmatch(values.since_time):
+        raise UsageError(
+            f'parsing time "{values.since_time}" as "2006-01-02T15:04:05Z07:00": cannot parse'
+            f' "{values.since_time}" as "2006"'
+        )
+    if len(values.words) > 2:
+        raise UsageError(EXPECTED)
+    inline = values.words[1] if len(values.words) == 2 else ""
+    if inline and values.container:
+        raise UsageError("only one of -c or an inline [CONTAINER] arg is allowed")
+    if values.all_containers and (inline or values.container):
+        raise UsageError(
+            f"--all-containers=true should not be specified with container name {inline or values.container}"
+        )
     if values.since:
         query["sinceSeconds"] = str(max(1, round(flags.seconds(values.since))))
     if values.since_time:
@@ -125,6 +148,8 @@ def _sources(session: Session, values: Values) -> Iterator[tuple[dict[str, Any],
         if words:
             raise UsageError("only a selector (-l) or a POD name is allowed\nSee 'kctl logs -h' for help and examples")
         found = session.get(pods.path(session.namespace), {"labelSelector": values.selector})["items"]
+        if not found:
+            print(f"No resources found in {session.namespace} namespace.", file=sys.stderr)
     elif words:
         kind, slash, name = words.pop(0).partition("/")
         if not slash:
@@ -139,11 +164,7 @@ def _sources(session: Session, values: Values) -> Iterator[tuple[dict[str, Any],
         if words and not values.container:
             values.container = words.pop(0)
     else:
-        raise UsageError(
-            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
-            "POD or TYPE/NAME is a required argument for the logs command\n"
-            "See 'kctl logs -h' for help and examples"
-        )
+        raise UsageError(EXPECTED)
     for pod in found:
         spec = pod["spec"]
         names = [

@@ -10,7 +10,6 @@ from kctl import flags, manifests, openapi, targets
 from kctl.discovery import ApiResource
 from kctl.errors import UsageError, wording
 from kctl.flags import Flags, Values
-from kctl.generators import read
 from kctl.session import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Session
 from kctl.writes import Write, declare
 from sampan.api_error import ApiError
@@ -39,7 +38,7 @@ def run(values: Values) -> int:
             if not values.patch
             else "cannot specify --patch and --patch-file together"
         )
-    text = values.patch.encode() if values.patch else read(values.patch_file)
+    text = values.patch.encode("utf-8", "surrogateescape") if values.patch else _read(values.patch_file)
     patch = _parsed(text)
     write = Write(values, "kubectl-patch")
     session = flags.session(values)
@@ -79,6 +78,15 @@ def _locally(session: Session, resource: ApiResource, value: dict[str, Any], pat
     if not isinstance(after, dict) or not isinstance(after.get("metadata"), dict):
         raise UsageError("the patch leaves no object")
     return after
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except (OSError, ValueError) as error:
+        said = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(f"unable to read patch file: open {path}: {said}") from error
 
 
 def _parsed(text: bytes) -> Any:

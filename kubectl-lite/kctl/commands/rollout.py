@@ -48,7 +48,7 @@ def configure(flags: Flags, verb: str) -> None:
     flags.switch("recursive", "folders with all that is below them", short="R")
     if verb == "status":
         flags.switch("watch", "wait until it is done", short="w", default=True)
-        flags.text("timeout", "how long to wait; 0 for ever", default="0s")
+        flags.duration("timeout", "how long to wait; 0 for ever", default="0s")
         flags.number("revision", "wait for this revision alone")
     elif verb == "history":
         flags.number("revision", "show this revision's pod template")
@@ -75,6 +75,8 @@ def run(values: Values) -> int:
         raise UsageError("required resource not specified")
     session = flags.session(values)
     targets = _targets(session, values)
+    if not targets and values.verb not in ("status", "history"):
+        print(f"No resources found in {session.namespace} namespace.", file=sys.stderr)
     if len(targets) == 1:
         verb(session, *targets[0], values)
         return 0
@@ -93,13 +95,14 @@ def _targets(session: Session, values: Values) -> list[tuple[ApiResource, str]]:
         loaded = manifests.load(values.filename, recursive=values.recursive)
         return [(session.discovery.of_kind(one.value["apiVersion"], one.value["kind"]), one.name) for one in loaded]
     values.all = True
-    return references.chosen(session, values)
+    return [(kind, name) for kind, name, _ in references.chosen(session, values)]
 
 
 def _status(session: Session, resource: ApiResource, name: str, values: Values) -> None:
     describe = rollout_status.BY_KIND.get(resource.kind)
     if describe is None:
-        raise UsageError(f"no status viewer has been implemented for {resource.kind}")
+        kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+        raise UsageError(f"no status viewer has been implemented for {kind}")
     limit = flags.seconds(values.timeout)
     deadline = time.monotonic() + limit if limit > 0 else None
     said = ""
@@ -151,7 +154,8 @@ def _replica_sets(session: Session, deployment: dict[str, Any]) -> dict[int, dic
 
 def _only_deployments(resource: ApiResource, what: str) -> None:
     if resource.kind != "Deployment":
-        raise UsageError(f'no {what} has been implemented for "{resource.kind}"')
+        kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+        raise UsageError(f'no {what} has been implemented for "{kind}"')
 
 
 def _history(session: Session, resource: ApiResource, name: str, values: Values) -> None:
@@ -196,12 +200,13 @@ def _undo(session: Session, resource: ApiResource, name: str, values: Values) ->
         )
     sets = _replica_sets(session, live)
     target = values.to_revision
+    missing = f"unable to find specified revision {target} in history"
     if not target:
         if len(sets) < 2:
             raise UsageError(f'no rollout history found for deployment "{name}"')
         target = sorted(sets)[-2]
     if target not in sets:
-        raise UsageError("unable to find the specified revision")
+        raise UsageError(missing)
     template = sets[target]["spec"]["template"]
     (template["metadata"].get("labels") or {}).pop(TEMPLATE_HASH, None)
     if template == live["spec"]["template"]:
@@ -220,7 +225,7 @@ def _undo(session: Session, resource: ApiResource, name: str, values: Values) ->
 
 def _restart(session: Session, resource: ApiResource, name: str, values: Values) -> None:
     live = session.read(resource, name, session.namespace)
-    if "template" not in live.get("spec", {}):
+    if resource.kind not in ("Deployment", "DaemonSet", "StatefulSet"):
         raise UsageError(f'{resource.qualified} "{name}" restarting is not supported')
     if live["spec"].get("paused"):
         raise UsageError(
@@ -240,7 +245,8 @@ def _resume(session: Session, resource: ApiResource, name: str, values: Values) 
 
 
 def _set_paused(session: Session, resource: ApiResource, name: str, paused: bool, values: Values) -> None:
-    _only_deployments(resource, "pauser" if paused else "resumer")
+    if resource.kind != "Deployment":
+        raise UsageError(f'{resource.qualified} "{name}" {"pausing" if paused else "resuming"} is not supported')
     live = session.read(resource, name, session.namespace)
     if bool(live["spec"].get("paused")) == paused:
         raise UsageError(f'{resource.plural}.{resource.group} "{name}" is {"already" if paused else "not"} paused')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from kctl.session import Session
 from kctl.urls import quote
 from kctl.writes import Write, declare
 
+IMAGE = re.compile(r"[\w][\w.:/@-]*", re.ASCII)
+"""What an image's name is made of; what exactly it may be, the node says."""
 RESTARTS = ("Always", "OnFailure", "Never")
 
 
@@ -36,14 +39,14 @@ def configure(flags: Flags) -> None:
     flags.text("restart", "Always, OnFailure or Never", default="Always")
     flags.text("image-pull-policy", "Always, IfNotPresent or Never")
     flags.text("overrides", "JSON that is merged into the pod")
-    flags.text("override-type", "merge", default="merge")
+    flags.text("override-type", "merge or json", default="merge")
     flags.switch("privileged", "run the container privileged")
     flags.switch("stdin", "keep standard input open", short="i")
     flags.switch("tty", "give the container a terminal", short="t")
     flags.switch("attach", "stay with the container")
     flags.switch("rm", "delete the pod afterwards")
     flags.switch("quiet", "print only what the container prints", short="q")
-    flags.text("pod-running-timeout", "how long to wait for the pod to run", default="1m0s")
+    flags.duration("pod-running-timeout", "how long to wait for the pod to run", default="1m0s")
     flags.switch("save-config", "record the pod in its annotation, as apply does")
     declare(flags)
 
@@ -52,6 +55,10 @@ def run(values: Values) -> int:
     """Create the pod, and stay with it if that is asked for."""
     if not values.words:
         raise UsageError("NAME is required for run")
+    if not values.image:
+        raise UsageError("--image is required")
+    if not IMAGE.fullmatch(values.image):
+        raise UsageError(f'invalid image name "{values.image}": invalid reference format')
     if values.restart not in RESTARTS:
         raise UsageError(f"invalid restart policy: {values.restart}, valid values are: {', '.join(RESTARTS)}")
     staying = values.attach if "attach" in values.given else values.stdin or values.tty
@@ -62,17 +69,21 @@ def run(values: Values) -> int:
     write = Write(values, "kubectl-run")
     if values.rm and write.dry_run != "none":
         raise UsageError("--rm can't be used with --dry-run")
+    if staying and write.dry_run != "none":
+        raise UsageError(
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)"
+        )
     pod = _pod(values)
     service = _service(values) if values.expose else None
     session = flags.session(values)
     kind = session.discovery.named("pods")
     if staying and write.dry_run == "none":
         return _stay(session, pod, values)
-    if service is not None and (
-        code := create(session, session.discovery.named("services"), service, values, write, write.query)
-    ):
+    if code := create(session, kind, pod, values, write, write.query):
         return code
-    return create(session, kind, pod, values, write, write.query)
+    if service is None:
+        return 0
+    return create(session, session.discovery.named("services"), service, values, write, write.query)
 
 
 def _pod(values: Values) -> dict[str, Any]:
@@ -80,8 +91,12 @@ def _pod(values: Values) -> dict[str, Any]:
     words = [*values.words[1:], *(values.after_dash or [])]
     made_container = container(name, values.image, words, as_arguments=not values.command)
     if values.env:
-        made_container["env"] = [{"name": key, "value": value} for key, value in pairs(values.env).items()]
+        made_container["env"] = [
+            {"name": key, "value": value} for key, value in pairs(values.env, "invalid env: {}").items()
+        ]
     if values.port:
+        if not values.port.isdigit():
+            raise UsageError("--port must be a number")
         made_container["ports"] = [{"containerPort": port_number(values.port)}]
     if values.image_pull_policy:
         made_container["imagePullPolicy"] = values.image_pull_policy
@@ -93,26 +108,29 @@ def _pod(values: Values) -> dict[str, Any]:
         made_container["tty"] = True
     spec = {"containers": [made_container], "dnsPolicy": "ClusterFirst", "restartPolicy": values.restart}
     pod = made("v1", "Pod", name, spec=spec, status={})
-    pod["metadata"]["labels"] = pairs(values.labels.split(",")) if values.labels else {"run": name}
+    pod["metadata"]["labels"] = (
+        pairs(values.labels.split(","), "unexpected label spec: {}") if values.labels else {"run": name}
+    )
     if values.annotations:
         pod["metadata"]["annotations"] = pairs(values.annotations)
-    return _overridden(pod, values)
+    return overridden(pod, values)
 
 
-def _overridden(pod: dict[str, Any], values: Values) -> dict[str, Any]:
+def overridden(pod: dict[str, Any], values: Values) -> dict[str, Any]:
+    """The object after --overrides. Raises UsageError."""
     if not values.overrides:
         return pod
-    if values.override_type != "merge":
-        raise UsageError(f"--override-type={values.override_type} is not supported; merge is")
-    from sampan.patches import merge_patch
+    if values.override_type not in ("merge", "json"):
+        raise UsageError(f"invalid overrideType: {values.override_type}, merge and json are supported")
+    from sampan.patches import json_patch, merge_patch
 
     try:
         patch = json.loads(values.overrides)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"Invalid JSON Patch: --overrides: {error}") from error
-    merged = merge_patch.apply(pod, patch)
+        raise UsageError("Invalid JSON Patch") from error
+    merged = json_patch.apply(pod, patch) if values.override_type == "json" else merge_patch.apply(pod, patch)
     if not isinstance(merged, dict) or not isinstance(merged.get("metadata"), dict):
-        raise UsageError("--overrides: the result is no pod")
+        raise UsageError("--overrides: the result is no object")
     return merged
 
 

@@ -21,7 +21,7 @@ def configure(flags: Flags) -> None:
     flags.require("replicas")
     flags.number("current-replicas", "only if there are so many now", default=-1)
     flags.text("resource-version", "only if the object is still at this version")
-    flags.text("timeout", "how long to wait until it is so; 0 to not wait", default="0s")
+    flags.duration("timeout", "how long to wait until it is so; 0 to not wait", default="0s")
     targets.declare(flags)
     declare(flags)
 
@@ -30,12 +30,15 @@ def run(values: Values) -> int:
     """Scale each."""
     if values.replicas < 0:
         raise UsageError("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
-    if flags.seconds(values.timeout):
+    if flags.seconds(values.timeout) and values.dry_run == "none":
         raise UsageError("--timeout is not supported by scale yet; use kctl rollout status")
     write = Write(values, "kubectl-scale")
     session = flags.session(values)
     failed = False
-    for found in targets.targets(session, values):
+    chosen = targets.targets(session, values)
+    if not chosen:
+        raise UsageError("no objects passed to scale")
+    for found in chosen:
         try:
             value = _scale(session, found, values, write)
         except ApiError as error:
@@ -50,14 +53,18 @@ def _scale(session: Session, found: Found, values: Values, write: Write) -> dict
     """Scale one object; its Scale afterwards, or itself in a dry run. Raises ApiError, UsageError."""
     resource, path = found.resource, found.path("scale")
     if "scale" not in resource.subresources:
-        raise UsageError(f"{resource.plural} can't be scaled: the server has no scale subresource for {resource.kind}")
+        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+    if write.pretends:
+        live: dict[str, Any] = session.get(path)
+        return live
+    if values.resource_version:
+        version = session.get(path)["metadata"]["resourceVersion"]
+        if version != values.resource_version:
+            raise UsageError(f"Expected resource version to be {values.resource_version}, was {version}")
     if values.current_replicas >= 0:
         now = session.get(path)["spec"].get("replicas", 0)
         if now != values.current_replicas:
             raise UsageError(f"Expected replicas to be {values.current_replicas}, was {now}")
-    if write.pretends:
-        live: dict[str, Any] = session.get(path)
-        return live
     metadata = {"resourceVersion": values.resource_version} if values.resource_version else {}
     body = {"metadata": metadata, "spec": {"replicas": values.replicas}}
     answer: dict[str, Any] = session.call("PATCH", path, write.query, body, content_type=MERGE_PATCH)

@@ -29,11 +29,14 @@ def run(values: Values) -> int:
     """Patch each node."""
     at = next((i for i, word in enumerate(values.words) if ":" in word or (word.endswith("-") and i)), None)
     if at is None:
+        if not values.words:
+            raise UsageError("one or more resources must be specified as <resource> <name>")
         raise UsageError("at least one taint update is required")
     changes = values.words[at:]
     values.words, values.filename = values.words[:at], []
     added = [parsed(word) for word in changes if not word.endswith("-")]
     removed = [word[:-1] for word in changes if word.endswith("-")]
+    _check(added, removed)
     write = Write(values, "kubectl-taint")
     session = flags.session(values)
     failed = False
@@ -64,6 +67,26 @@ def parsed(word: str) -> dict[str, Any]:
         wrong = f"effect: {effect}, unsupported taint effect" if key else f"spec: {word}"
         raise UsageError(f"invalid taint {wrong}\nSee 'kctl taint -h' for help and examples")
     return {"key": key, **({"value": value} if equals and value else {}), "effect": effect}
+
+
+def _check(added: Taints, removed: list[str]) -> None:
+    """Raises UsageError for taints that are given twice, or both set and removed."""
+    marks: set[tuple[str, str]] = set()
+    for one in added:
+        mark = (one["key"], one["effect"])
+        if mark in marks:
+            listed = f"{{{one['key']} {one.get('value', '')} {one['effect']} <nil>}}"
+            raise UsageError(
+                f"duplicated taints with the same key and effect: {listed}\nSee 'kctl taint -h' for help and examples"
+            )
+        marks.add(mark)
+    for word in removed:
+        key, _, effect = word.partition(":")
+        for mark in marks:
+            if mark[0] == key and effect in ("", mark[1]):
+                raise UsageError(
+                    f"can not both modify and remove the following taint(s) in the same command: {key}={mark[1]}"
+                )
 
 
 def changed(own: Taints, added: Taints, removed: list[str], node: str, overwrite: bool) -> Taints:

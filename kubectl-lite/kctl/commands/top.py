@@ -42,9 +42,10 @@ def run(values: Values) -> int:
     if values.sort_by not in SORTS:
         raise UsageError("--sort-by accepts only cpu or memory")
     if len(values.words) > 1:
-        raise UsageError("at most one name")
+        kind = "node" if VERBS[values.verb] == "nodes" else "pod"
+        raise UsageError(f"{kind} [NAME | -l label]\nSee 'kctl top {kind} -h' for help and examples")
     if values.words and values.selector:
-        raise UsageError("only one of NAME or --selector can be provided")
+        raise UsageError("only one of NAME or selector can be provided")
     session = flags.session(values)
     nodes = VERBS[values.verb] == "nodes"
     rows = _nodes(session, values) if nodes else _pods(session, values)

@@ -12,6 +12,7 @@ from sampan.version import VERSION
 
 def configure(flags: Flags) -> None:
     """Declare the flags."""
+    flags.at_most(0, "extra arguments: [{words}]")
     flags.switch("client", "the client's only; no server is asked")
     flags.text("output", "json or yaml", short="o")
 

@@ -24,28 +24,29 @@ def configure(flags: Flags) -> None:
     """Declare the flags."""
     flags.usage = "([-f FILENAME] | TYPE/NAME | TYPE [(-l label | --all)]) --for=..."
     flags.text("for", "condition=NAME[=VALUE], jsonpath='{...}'[=VALUE], create or delete")
-    flags.text("timeout", "how long to wait for each; 0 looks once, negative a week", default="30s")
+    flags.duration("timeout", "how long to wait for each; 0 looks once, negative a week", default="30s")
     targets.declare(flags)
-    flags.text("field-selector", "all objects with these fields (not supported by wait)")
-    flags.switch("all-namespaces", "in all namespaces (not supported by wait)", short="A")
-    flags.text("output", "name", short="o")
+    flags.switch("all-namespaces", "in all namespaces", short="A")
+    flags.text("output", "name, json, yaml ...", short="o")
 
 
 def run(values: Values) -> int:
     """Wait for each object in turn."""
     goal = getattr(values, "for")
     holds = condition(goal) if goal not in ("delete", "create") else None
-    if values.all_namespaces or values.field_selector:
-        raise UsageError("--all-namespaces and --field-selector are not supported by wait yet; use -n and -l")
-    if values.output not in ("", "name"):
-        raise UsageError(f'unable to match a printer suitable for the output format "{values.output}"')
+    if values.output:
+        from kctl.printers import check
+
+        check(values.output)
+        if values.output != "name":
+            raise UsageError(f"-o {values.output} is not supported by wait; name is")
     limit = flags.seconds(values.timeout)
     deadline = time.monotonic() + (limit if limit >= 0 else WEEK)
     session = flags.session(values)
     wanted = targets.targets(session, values)
     if not wanted and goal != "delete":
         raise UsageError("no matching resources found")
-    failed = False
+    unmet: list[str] = []
     for resource, namespace, name in wanted:
         try:
             if goal == "delete":
@@ -55,12 +56,16 @@ def run(values: Values) -> int:
             else:
                 _until(session, resource, namespace, name, holds or (lambda _: True), deadline, created=holds is None)
         except TimeoutError:
-            print(f"error: timed out waiting for the condition on {resource.plural}/{name}", file=sys.stderr)
-            failed = True
+            told = "timed out waiting for the condition on" if limit else "condition not met for"
+            unmet.append(f"{told} {resource.plural}/{name}")
             continue
         met = {"delete": "deleted"}.get(goal, "condition met")
         print(resource.label(name) if values.output == "name" else f"{resource.label(name)} {met}", flush=True)
-    return 1 if failed else 0
+    if len(unmet) == 1:
+        raise UsageError(unmet[0])
+    for text in unmet:
+        print(text, file=sys.stderr)
+    return 1 if unmet else 0
 
 
 def _is_there(session: Session, resource: ApiResource, name: str, namespace: str) -> bool:
@@ -90,21 +95,38 @@ def condition(goal: str) -> Holds:
         return has
     if goal.startswith("jsonpath="):
         from kctl import jsonpath
+        from kctl.sorting import expression
 
-        expression = goal.removeprefix("jsonpath=").strip("'\"")
-        path, brace, value = expression.rpartition("}=")
-        path = path + "}" if brace else expression
-        if not path.startswith("{"):
-            raise UsageError(f"jsonpath wait format must be --for=jsonpath='{{.status.phase}}'=Value, not {goal!r}")
+        path, equals, value = split_path(goal.removeprefix("jsonpath="))
+        if equals and not value:
+            raise UsageError(
+                "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3"
+            )
+        if path.startswith("{") != path.endswith("}"):
+            raise UsageError(
+                "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}'"
+                " or '{.name1.name2}'"
+            )
+        path = expression(path)
 
         def matches(live: dict[str, Any]) -> bool:
             found = list(jsonpath.find(path, live, missing_ok=True))
             if len(found) > 1:
                 raise UsageError("given jsonpath expression matches more than one value")
-            return bool(found) and (not brace or jsonpath.text(found[0]) == value.strip("'\""))
+            return bool(found) and (not equals or jsonpath.text(found[0]) == value)
 
         return matches
     raise UsageError(f'unrecognized condition: "{goal}"' if goal else "unrecognized condition: []")
+
+
+def split_path(text: str) -> tuple[str, str, str]:
+    """`PATH=VALUE` at the first equals sign that is in no bracket: path, sign and value, without quotes."""
+    depth = 0
+    for at, mark in enumerate(text):
+        depth += (mark in "[({") - (mark in "])}")
+        if mark == "=" and depth <= 0:
+            return text[:at].strip("'\""), "=", text[at + 1 :].strip("'\"")
+    return text.strip("'\""), "", ""
 
 
 def _until(

@@ -31,7 +31,7 @@ LIST: dict[str, Any] = {
         ("{.users[0].name}", "myself"),
         ("{.users[-1].name}", "e2e"),
         ("{.items[0:1].n}", "1"),
-        ("{.items[*]['metadata.name','kind']}", None),
+        ("{.items[*]['metadata.name','kind']}", "127.0.0.1 127.0.0.2 None None"),
         ('{.users[?(@.name=="e2e")].user.password}', "secret"),
         ("{.items[?(@.n>1)].metadata.name}", "127.0.0.2"),
         ("{.items[?(@.status)].n}", "2"),
