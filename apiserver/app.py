@@ -121,7 +121,7 @@ class App:
                 ApiError(504, Reason.TIMEOUT, "Timeout: request did not complete within the allotted timeout")
             )
         except Exception as error:  # the server's edge: a bug in one request must not end the connection silently
-            log.exception("a request failed: %s %s", request.method, asked.path)
+            log.exception("a request failed", extra=fields(verb=request.method, path=asked.path))
             response = of_error(
                 ApiError(500, Reason.INTERNAL_ERROR, f"Internal error occurred: {type(error).__name__}: {error}")
             )

@@ -207,7 +207,7 @@ class Component:
     seconds: float = 0.0
     """How long it has run since it was started last."""
     health: str = ""
-    """What it says is wrong with it; empty when it says that nothing is, or was not asked."""
+    """"ok" or what is wrong with it (doctor/health.py); empty when it was not asked."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from deploy.spec import YEAR_SECONDS, Cluster
 from sampan.version import VERSION
 
 ETCD_PORT = 2379
+SCHEDULER_METRICS = "127.0.0.1:10259"
+"""As upstream's port is; in the cluster's own network."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def write_configs(plane: ControlPlane) -> None:
         {
             "kubeconfig": str(plane.config / "scheduler.kubeconfig"),
             "identity": plane.identity,
-            "metrics": "127.0.0.1:10259",
+            "metrics": SCHEDULER_METRICS,
             "log_level": plane.log_level,
         },
     )

@@ -19,7 +19,7 @@ import yaml
 from deploy import api, cgroups, cluster, kubeconfig, ledger, lookup, pki, spec
 from deploy.checks import Check, State, doubtful, failed, good
 from deploy.cluster import Component, Status
-from deploy.doctor import etcd, nodes
+from deploy.doctor import etcd, health, nodes
 from deploy.ledger import Entry, Made
 from deploy.places import Places
 from deploy.spec import Cluster
@@ -50,7 +50,7 @@ def _checks(where: Places) -> Iterator[Check]:
         return
     yield good("description", f"{len(described.spec.nodes)} nodes")
     try:
-        status = cluster.status(name)
+        status = health.asked(cluster.status(name), where, described)
     except ClusterError as error:
         yield failed("state", error.what, f"end its supervisor and start it again: kill -9 $(cat {where.pid})")
         return
@@ -95,7 +95,7 @@ def judge_components(components: Sequence[Component], last_line: Any, name: str)
                 f"restarted {one.restarts} times, {one.seconds:.0f} s ago the last time ({one.last_exit})",
                 logs,
             )
-        elif one.health:
+        elif one.health not in ("", health.OK):
             yield failed(one.name, one.health, logs)
         else:
             yield good(one.name, "runs")

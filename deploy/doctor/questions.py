@@ -4,12 +4,15 @@ A question is a JSON object; its answer is "" when all is well, else a sentence.
 argument.
 """
 
+import http.client as http_client
 import json
 import os
 import socket
+import ssl
 import struct
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -44,12 +47,33 @@ def tcp(host: str, port: int, refused_is_fine: bool = False) -> str:
         return "" if refused_is_fine else f"{host}:{port} refuses connections"
 
 
+def http(url: str, ca: str = "", certificate: str = "", key: str = "") -> str:
+    """Whether a GET is answered with 200. The three are files, for https."""
+    parts = urllib.parse.urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    connection = http_client.HTTPConnection(host, port, timeout=PATIENCE)
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=ca)
+        if certificate:
+            context.load_cert_chain(certificate, key)
+        connection = http_client.HTTPSConnection(host, port, timeout=PATIENCE, context=context)
+    try:
+        connection.request("GET", parts.path)
+        response = connection.getresponse()
+        text = response.read(500).decode(errors="replace").strip()
+    except http_client.HTTPException as error:
+        return f"not HTTP: {error!r}"
+    finally:
+        connection.close()
+    return "" if response.status == 200 else f"answers {response.status}: {text}"
+
+
 def clock() -> str:
     """Seconds since the epoch, as this machine has them."""
     return repr(time.time())
 
 
-KINDS: dict[str, Callable[..., str]] = {"dns": dns, "tcp": tcp, "clock": clock}
+KINDS: dict[str, Callable[..., str]] = {"dns": dns, "tcp": tcp, "http": http, "clock": clock}
 
 
 def answer_one(question: dict[str, Any]) -> str:

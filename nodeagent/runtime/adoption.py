@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nodeagent.runtime import syscalls as sc
 from nodeagent.runtime.forks import Ended, ForkError
 from nodeagent.runtime.state import Container, Sandbox
+from sampan.logs import fields
 
 if TYPE_CHECKING:
     from nodeagent.runtime.runtime import Runtime
@@ -43,14 +44,14 @@ async def adopt(runtime: "Runtime") -> None:
             runtime.spawn(runtime.drain(container))
     for sandbox in runtime.sandboxes.values():
         if sandbox.state.ready and not _holds(sandbox):
-            log.warning("sandbox has lost its namespaces id=%s", sandbox.id)
+            log.warning("sandbox has lost its namespaces", extra=fields(sandbox=sandbox.id))
             sandbox.state.ready = False
             sandbox.save()
 
 
 async def _discard(runtime: "Runtime", name: str, cgroup: str) -> None:
     """End a process that no record knows: its container's was damaged, or removed while we died."""
-    log.warning("a process without a record is ended id=%s", name)
+    log.warning("a process without a record is ended", extra=fields(process=name))
     await runtime.forks.call("kill", id=name, signal=signal.SIGKILL)
     for _ in range(_DISCARD_TRIES):
         with contextlib.suppress(ForkError):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sampan.limits import Doing, told
+from sampan.logs import fields
 
 log = logging.getLogger("sampan.runtime")
 
@@ -120,7 +121,7 @@ class ForkClient:
                 connected.cancel()
                 await asyncio.wait((connected,))  # unlike awaiting it, this lets our own cancellation through
                 if not connected.cancelled() and connected.exception() is not None:
-                    log.error("adoption failed error=%r", connected.exception())
+                    log.error("adoption failed", extra=fields(error=repr(connected.exception())))
             if self._on_gone is not None:
                 self._on_gone()
             gone = ForkServerGone("the fork server went away before it answered")

@@ -21,7 +21,7 @@ from nodeagent.runtime.sessions import Sessions
 from nodeagent.runtime.stats import Stats
 from nodeagent.runtime.streaming.server import StreamingServer
 from sampan.cri import api_pb2_grpc
-from sampan.logs import configure
+from sampan.logs import configure, fields
 
 _MOST_MESSAGE_BYTES = 16 << 20
 _STOP_SECONDS = 4.5
@@ -61,9 +61,8 @@ async def serve(config: Config) -> None:
             server.add_insecure_port(f"unix:{config.socket}")
             await server.start()
             os.chmod(config.socket, 0o600)
-            log.info(
-                "serving socket=%s streaming=%s cgroups=%s", config.socket, sessions.base_url, runtime.cgroups.version
-            )
+            serving = fields(socket=config.socket, streaming=sessions.base_url, cgroups=runtime.cgroups.version)
+            log.info("serving", extra=serving)
             await stop
             faulthandler.dump_traceback_later(_STOP_SECONDS, exit=True)  # containers need nothing of us to go on
             await streaming.stop()

@@ -53,6 +53,7 @@ from nodeagent.runtime.state import (
     replace_file,
 )
 from sampan.cri import api_pb2 as cri
+from sampan.logs import fields
 
 log = logging.getLogger("sampan.runtime")
 
@@ -114,7 +115,7 @@ class Runtime:
     def _set_aside(self, directory: Path, error: Exception) -> None:
         aside = self.config.state_dir / "damaged"
         aside.mkdir(exist_ok=True)
-        log.warning("record set aside directory=%s to=%s error=%s", directory, aside, error)
+        log.warning("record set aside", extra=fields(directory=directory, to=aside, error=error))
         with contextlib.suppress(OSError):
             os.rename(directory, aside / f"{directory.parent.name}-{directory.name}-{self.now()}")
 
@@ -130,7 +131,7 @@ class Runtime:
         try:
             await adopt(self)
         except ForkError as error:
-            log.warning("adoption failed error=%s", error)
+            log.warning("adoption failed", extra=fields(error=error))
         else:
             self._adopted.set()
 
@@ -154,7 +155,7 @@ class Runtime:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("background work failed error=%r", task.exception())
+            log.error("background work failed", extra=fields(error=repr(task.exception())))
 
     @property
     def sandbox_root(self) -> Path:
@@ -265,7 +266,7 @@ class Runtime:
         replace_file(directory / "config.pb", config.SerializeToString())
         container.save()
         for warning in self.cgroups.create(state.cgroup, plan.limits_of(config.linux.resources), rules):
-            log.warning("container %s: %s", container.id, warning)
+            log.warning(warning, extra=fields(container=container.id))
         self.containers[container.id] = container
         self.events.tell(container.state.sandbox_id, cri.ContainerEventType.CONTAINER_CREATED_EVENT, container.id)
 
@@ -322,7 +323,7 @@ class Runtime:
         if fds:
             container.pidfd = fds.pop(0)
         for warning in told["warnings"] if isinstance(told["warnings"], list) else ():
-            log.warning("container %s: %s", container.id, warning)
+            log.warning(warning, extra=fields(container=container.id))
         container.pid = int(str(told["pid"]))
         state.started_at = int(str(told["started"]))
         state.user = told["user"] if isinstance(told["user"], list) else []
@@ -454,9 +455,9 @@ class Runtime:
                 if self.cgroups.remove(cgroup):
                     return
                 time.sleep(0.02)  # in a thread of its own; the kernel lets a killed process go within milliseconds
-            log.warning("cgroup is still in use cgroup=%s", cgroup)
+            log.warning("cgroup is still in use", extra=fields(cgroup=cgroup))
         except CgroupError as error:
-            log.warning("cgroup is not removed: %s", error)
+            log.warning("cgroup is not removed", extra=fields(cgroup=cgroup, error=error))
 
     def _erase(self, container: Container) -> None:
         self.remove_cgroup(container.state.cgroup)
@@ -489,7 +490,7 @@ class Runtime:
         if cidr and cidr != self.pod_cidr:
             self.pod_cidr = cidr
             replace_file(self.config.state_dir / "runtime.json", json.dumps({"pod_cidr": cidr}).encode())
-            log.info("pod range set cidr=%s", cidr)
+            log.info("pod range set", extra=fields(cidr=cidr))
 
 
 def _by_prefix(known: dict[str, _T], id: str, what: str) -> _T:

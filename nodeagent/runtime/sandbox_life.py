@@ -18,6 +18,7 @@ from nodeagent.runtime.errors import AlreadyThere, Invalid, NotFound, Preconditi
 from nodeagent.runtime.forks import ForkError
 from nodeagent.runtime.state import Sandbox, SandboxState, replace_file
 from sampan.cri import api_pb2 as cri
+from sampan.logs import fields
 
 if TYPE_CHECKING:
     from nodeagent.runtime.runtime import Runtime
@@ -95,7 +96,7 @@ class SandboxLife:
             shm_bytes=defaults.SHM_BYTES,
         )
         for warning in answer.body["warnings"]:
-            log.warning("sandbox %s: %s", sandbox.id, warning)
+            log.warning(warning, extra=fields(sandbox=sandbox.id))
         if "net" in state.namespaces:
             state.networked = True
             sandbox.save()
@@ -141,7 +142,7 @@ class SandboxLife:
         except Exception as error:  # the edge to the network again
             if not quietly:
                 raise RuntimeFault(f"sandbox {sandbox.id}: {error}") from error
-            log.warning("sandbox is not fully taken down id=%s error=%s", sandbox.id, error)
+            log.warning("sandbox is not fully taken down", extra=fields(sandbox=sandbox.id, error=error))
         if quietly:
             shutil.rmtree(sandbox.directory, ignore_errors=True)
             with contextlib.suppress(OSError):

@@ -22,6 +22,7 @@ from nodeagent.runtime.sessions import Sessions
 from nodeagent.runtime.stats import Stats
 from sampan.cri import api_pb2 as cri
 from sampan.cri import api_pb2_grpc
+from sampan.logs import fields
 from sampan.version import VERSION
 
 log = logging.getLogger("sampan.runtime")
@@ -61,7 +62,7 @@ def answers(
         except (grpc.aio.AbortError, grpc.RpcError):
             raise
         except Exception as error:  # the edge: one call's bug is that call's
-            log.exception("call failed method=%s", method.__name__)
+            log.exception("call failed", extra=fields(method=method.__name__))
             await context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
             raise AssertionError("abort raises") from error
 
@@ -85,7 +86,7 @@ async def to_its_end(work: Coroutine[Any, Any, _Response]) -> _Response:
 
 def _abandoned(task: "asyncio.Future[Any]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.warning("a call whose caller has gone failed error=%s", error)
+        log.warning("a call whose caller has gone failed", extra=fields(error=error))
 
 
 class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):

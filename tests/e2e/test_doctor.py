@@ -77,11 +77,11 @@ def ill() -> Iterator[LocalCluster]:
 def test_a_node_whose_cable_is_pulled(ill: LocalCluster) -> None:
     ill.kctl("cluster", "node", "disconnect", "n2", "--cluster", NAME)
     try:
-        found = wrong(ill)
-        assert "node n2: no answer after 3 s" in found["n1 network"]
-        assert "pods on n2" in found["n1 network"]
-        assert "n2 services" in found
-        assert "kctl cluster node connect" in diagnosis(ill)["n2 network"]["remedy"]
+        found = diagnosis(ill)
+        assert "node n2: no answer after 3 s" in found["n1 network"]["result"]
+        assert "pods on n2" in found["n1 network"]["result"]
+        assert found["n2 services"]["state"] == "failed"
+        assert "kctl cluster node connect" in found["n2 network"]["remedy"]
     finally:
         ill.kctl("cluster", "node", "connect", "n2", "--cluster", NAME)
     ill.eventually(lambda: not wrong(ill))
@@ -112,6 +112,22 @@ def test_a_cluster_without_its_supervisor_and_one_that_is_stopped(ill: LocalClus
     assert not wrong(ill)
     assert diagnosis(ill)["state"]["result"] == "stopped"
     ill.kctl("cluster", "start", NAME, timeout=180)
+
+
+def test_the_status_says_how_every_component_is(ill: LocalCluster) -> None:
+    def health() -> dict[str, str]:
+        told = json.loads(ill.kctl("cluster", "status", NAME, "-o", "json"))
+        return {one["name"]: one["health"] for one in told["components"] if not one["name"].startswith("node/")}
+
+    ill.eventually(lambda: set(health().values()) == {"ok"})
+    assert {"etcd", "apiserver", "controllers", "scheduler", "n1/runtime", "n2/forkserver", "n2/agent"} <= set(health())
+    agent = ill.component_pid("n2/agent")
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        assert health()["n2/agent"] == "no answer after 3 s"
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    ill.eventually(lambda: health()["n2/agent"] == "ok")
 
 
 def left(cluster: LocalCluster, *before: str) -> list[dict[str, str]]:

@@ -35,6 +35,7 @@ from nodeagent.network.dns.message import (
 )
 from nodeagent.network.dns.zone import Zone
 from nodeagent.network.errors import NetworkError
+from sampan.logs import fields
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class DnsServer:
             outcome = answer(self.zone, query, turn=random.getrandbits(16))
         except Exception:  # the loop's edge: a bug met by one question must not stop the others
             self.counts.failures += 1
-            log.exception("question=%r", query.question)
+            log.exception("a question failed", extra=fields(question=repr(query.question)))
             return reply(query, SERVFAIL)
         if outcome.ask is not None and self._upstream and query.recursion_desired:
             return None
@@ -189,7 +190,10 @@ class DnsServer:
                 found = await self._ask_upstream(question, tcp=tcp)
         except (OSError, TimeoutError, MessageError, EOFError) as error:
             self.counts.upstream_failures += 1
-            log.warning("upstream=%s error=%r", self._upstream, str(error) or type(error).__name__)
+            log.warning(
+                "the upstream server fails",
+                extra=fields(upstream=self._upstream, error=str(error) or type(error).__name__),
+            )
             return reply(query, SERVFAIL)
         finally:
             self._waiting -= 1

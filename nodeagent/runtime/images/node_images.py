@@ -17,6 +17,7 @@ from nodeagent.runtime.images.errors import ImageError, NotFound
 from nodeagent.runtime.images.layout import Index
 from nodeagent.runtime.images.parent import Parent
 from nodeagent.runtime.images.store import Image, ImageStore, Removed
+from sampan.logs import fields
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class NodeImages:
             index = parent.index()
         except ImageError as error:
             if not self._complained:
-                log.warning("going on without the parent store: %s", error)
+                log.warning("going on without the parent store", extra=fields(error=error))
             self._complained = True
             return Index()
         self._complained = False
@@ -109,7 +110,7 @@ class NodeImages:
             try:
                 images.append(parent.image(index, image_id))
             except ImageError as error:  # removed there since we read the index, or damaged
-                log.warning("an image of the parent store is left out: %s", error)
+                log.warning("an image of the parent store is left out", extra=fields(error=error))
         return sorted(images, key=lambda image: (image.repo_tags, image.id))
 
     def _import(self, parent: Parent, ref: str) -> Image | None:
@@ -124,7 +125,7 @@ class NodeImages:
                 if last:
                     raise
             else:
-                log.info("imported an image from the parent store image=%s", image_id)
+                log.info("imported an image from the parent store", extra=fields(image=image_id))
                 return self.store.resolve(image_id)
         return self._look(parent, index, ref)
 

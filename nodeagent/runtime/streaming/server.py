@@ -14,6 +14,7 @@ from nodeagent.runtime.streaming import channels as ch
 from nodeagent.runtime.streaming import commands, portforward, request
 from nodeagent.runtime.streaming.request import BadRequest, Request
 from sampan import websocket as ws
+from sampan.logs import fields
 
 log = logging.getLogger("sampan.runtime")
 
@@ -71,7 +72,7 @@ class StreamingServer:
                 writer.write(request.refusal(error.status, str(error)))
                 await writer.drain()
         except (ch.Gone, EOFError, OSError) as error:
-            log.debug("session ended early: %s", error)
+            log.debug("session ended early", extra=fields(error=error))
         except Exception:  # the edge: a bug in one session is that session's
             log.exception("session failed")
         finally:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VERBS = {
     "start": "bring a cluster up",
     "list": "list the clusters of this machine",
-    "status": "show a cluster's processes",
+    "status": "show a cluster's processes and their health",
     "get": "print a cluster's description",
     "logs": "print the components' logs",
     "stop": "end a cluster's processes, keep its state",
@@ -36,6 +36,8 @@ def configure(flags: Flags, verb: str) -> None:
         flags.text("filename", "a Cluster object that describes a new cluster", short="f")
     elif verb == "get":
         flags.text("output", "yaml", short="o", default="yaml")
+    elif verb == "status":
+        flags.text("output", "json", short="o")
     elif verb == "logs":
         flags.text("component", "only logs whose name contains this, such as n1/agent")
         flags.number("tail", "how many lines of each; -1 for all", default=100)
@@ -48,6 +50,8 @@ def run(values: Values) -> int:
     values.name = only_name(values)
     if values.verb == "get" and values.output != "yaml":
         raise UsageError("kctl cluster get prints yaml alone")
+    if values.verb == "status" and values.output not in ("", "json"):
+        raise UsageError("kctl cluster status prints a table, or json by -o json")
     verb = {
         "start": _start,
         "list": _list,
@@ -97,16 +101,30 @@ def _list(values: Values) -> int:
 
 
 def _status(values: Values) -> int:
-    from deploy import cluster
+    from deploy import cluster, lookup
+    from deploy.doctor import health
 
-    now = cluster.status(values.name)
+    where = lookup.cluster_places(values.name)
+    now = health.asked(cluster.status(values.name), where, cluster.description(values.name))
+    if values.output == "json":
+        import json
+        from dataclasses import asdict
+
+        print(json.dumps(asdict(now), indent=2))
+        return 0 if now.state == "running" else 1
     print(f"cluster {now.name}: {now.state}, {now.nodes} nodes, {now.api}")
     rows = [
-        (one.name, str(one.pid or ("inside" if one.runs else "-")), str(one.restarts), one.last_exit or "-")
+        (
+            one.name,
+            str(one.pid or ("inside" if one.runs else "-")),
+            str(one.restarts),
+            one.health or "-",
+            one.last_exit or "-",
+        )
         for one in now.components
     ]
     if rows:
-        table(("COMPONENT", "PID", "RESTARTS", "LAST EXIT"), rows)
+        table(("COMPONENT", "PID", "RESTARTS", "HEALTH", "LAST EXIT"), rows)
     return 0 if now.state == "running" else 1
 
 
