@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -21,19 +22,22 @@ from typing import Any
 import numpy as np
 import uvloop
 
+from bench.api_load import Link
+from bench.processes import cpu_of, cpu_seconds
 from sampan.api.core_v1 import Node, Pod
 from sampan.client import Client
 from sampan.errors import ApiError
-from sampan.informer import Change, Informer
+from sampan.informer import Informer
 from sampan.kinds import NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS
 from sampan.selectors import of_map
 from scheduler.columns import Columns
 from scheduler.place import Waiting, place
 from scheduler.shape import Shapes
-from tests.servers import Servers
+from tests.servers import Servers, free_port
 
 JSON = dict[str, Any]
 CREATORS = 32
+PODS_PATH = "/api/v1/namespaces/default/pods"
 KUBERNETES = {(2000, 100): 430.0, (3000, 1000): 208.0}
 GOALS = {(2000, 100): 860.0, (3000, 1000): 620.0}
 WEB = {"app": "web"}
@@ -81,80 +85,112 @@ def pure(nodes: int, pods: int, what: str, *, spread: bool = False, **spec: Any)
 
 
 async def prepare(client: Client, nodes: int) -> None:
-    """Make ready nodes, as agents would."""
+    """What pods need to be made, and nodes (which fake agents register) without the taint that they begin with."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
-    system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}
-    for resource, body in ((SERVICE_ACCOUNTS, account), (NAMESPACES, system)):
-        try:
-            await client.create(resource, body)  # type: ignore[misc]  # resources of different models
-        except ApiError as error:
-            if not error.is_already_exists:
-                raise
+    for namespace in ("kube-system", "kube-node-lease"):
+        await _unless_there(
+            client, NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        )
+    await _unless_there(client, SERVICE_ACCOUNTS, account)
+    there: Informer[Node] = Informer(client, NODES)
+    following = asyncio.ensure_future(there.run())
+    await there.until(lambda: len(there.items()) >= nodes, within=120)
     gate = asyncio.Semaphore(CREATORS)
 
-    async def make(index: int) -> None:
+    async def free(name: str) -> None:
         async with gate:
-            value = node_json(index)
-            await client.create(NODES, value)
-            await client.patch(NODES, value["metadata"]["name"], {"spec": {"taints": []}})
+            await client.patch(NODES, name, {"spec": {"taints": []}})
 
-    await asyncio.gather(*(make(index) for index in range(nodes)))
+    await asyncio.gather(*(free(one.metadata.name or "") for one in there.items()))
+    following.cancel()
 
 
-async def create_to_bound(client: Client, pods: int) -> tuple[float, list[float]]:
+async def _unless_there(client: Client, resource: Any, body: JSON) -> None:
+    try:
+        await client.create(resource, body)
+    except ApiError as error:
+        if not error.is_already_exists:
+            raise
+
+
+async def create_to_bound(links: list[Link], watch: Link, pods: int) -> tuple[float, list[float]]:
     """Create pods from many clients and wait until all are bound: pods a second, and each one's latency."""
-    created: dict[str, float] = {}
-    bound: dict[str, float] = {}
-    watching: Informer[Pod] = Informer(client, PODS)
+    created: dict[bytes, float] = {}
+    bound: dict[bytes, float] = {}
+    version = json.loads(await watch.ask("GET", f"{PODS_PATH}?limit=1"))["metadata"]["resourceVersion"]
+    await watch.start("GET", f"{PODS_PATH}?watch=1&resourceVersion={version}")
+    all_bound = asyncio.Event()
 
-    def seen(change: Change[Pod]) -> None:
-        pod = change.new
-        if pod is not None and pod.spec.node_name:
-            bound.setdefault(pod.metadata.name or "", time.perf_counter())
+    async def follow() -> None:
+        while len(bound) < pods:
+            line = await watch.reader.readline()
+            if b'"nodeName":"' in line:
+                bound.setdefault(line.partition(b'"name":"')[2].partition(b'"')[0], time.perf_counter())
+        all_bound.set()
 
-    watching.subscribe(seen)
-    following = asyncio.ensure_future(watching.run())
-    await watching.synced()
-    bound.clear()
+    following = asyncio.ensure_future(follow())
     left = iter(range(pods))
 
-    async def creator() -> None:
+    async def creator(link: Link) -> None:
         for index in left:
             value = pod_json(index)
-            created[value["metadata"]["name"]] = time.perf_counter()
             del value["metadata"]["uid"]
-            await client.create(PODS, value)
+            created[value["metadata"]["name"].encode()] = time.perf_counter()
+            await link.ask("POST", PODS_PATH, json.dumps(value).encode())
 
     began = time.perf_counter()
-    await asyncio.gather(*(creator() for _ in range(CREATORS)))
+    await asyncio.gather(*(creator(link) for link in links))
     making = time.perf_counter() - began
-    await watching.until(lambda: len(bound) >= pods, within=120)
+    async with asyncio.timeout(240):
+        await all_bound.wait()
     took = time.perf_counter() - began
     following.cancel()
+    watch.writer.transport.abort()
     print(f"  all created after {making:.2f} s, all bound after {took:.2f} s")
-    return pods / took, [bound[name] - created[name] for name in bound]
+    return pods / took, [bound[name] - created[name] for name in bound if name in created]
 
 
 async def through_the_api(servers: Servers, directory: Path, pods: int, nodes: int) -> None:
-    """Start a scheduler process and measure."""
-    config = directory / "scheduler.json"
-    config.write_text(json.dumps({"kubeconfig": str(servers.kubeconfig_of("system:kube-scheduler")), "seed": 1}))
-    async with Client.from_kubeconfig(str(servers.kubeconfig)) as client:
+    """Start a scheduler and an agent of fake nodes, and measure."""
+    scheduler, fake = directory / "scheduler.json", directory / "fake.json"
+    scheduler.write_text(json.dumps({"kubeconfig": str(servers.kubeconfig_of("system:kube-scheduler")), "seed": 1}))
+    agent = {
+        "kubeconfig": str(servers.kubeconfig_of("system:sampan:fake-nodes")),
+        "count": nodes,
+        "zones": 3,
+        "port": free_port(),
+        "start_seconds": 3600,  # what is measured ends when a pod is bound
+    }
+    fake.write_text(json.dumps(agent))
+    servers.kubeconfig_of("load", ("system:masters",))
+    port, context = servers.server.port, servers.tls("load")
+    async with Client.from_kubeconfig(str(servers.kubeconfig)) as client, AsyncExitStack() as stack:
+        pids = {"API server": servers.server.process.pid, "etcd": servers.etcd.pid}
+        for name, module, config in (
+            ("nodes", "nodeagent.fake.main", fake),
+            ("scheduler", "scheduler.main", scheduler),
+        ):
+            process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, "--config", str(config))
+            stack.push_async_callback(process.wait)
+            stack.callback(process.terminate)
+            pids[name] = process.pid
         await prepare(client, nodes)
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "scheduler.main", "--config", str(config))
-        try:
-            await create_to_bound(client, 50)  # warms everything up
-            for pod in (await client.list(PODS)).items:
-                await client.delete(PODS, pod.metadata.name or "", "default", grace_period_seconds=0)
-            rate, latencies = await create_to_bound(client, pods)
-        finally:
-            process.terminate()
-            await process.wait()
+        links = [await Link.open(port, context) for _ in range(CREATORS)]
+        await create_to_bound(links, await Link.open(port, context), 50)  # warms everything up
+        for pod in (await client.list(PODS)).items:
+            await client.delete(PODS, pod.metadata.name or "", "default", grace_period_seconds=0)
+        before, own = cpu_of(pids.values()), time.process_time()
+        rate, latencies = await create_to_bound(links, await Link.open(port, context), pods)
+        costs = {name: (cpu_seconds(pid) - before[pid]) / pods for name, pid in pids.items()}
+        costs["clients"] = (time.process_time() - own) / pods
     cuts = quantiles(latencies, n=100)
     known = KUBERNETES.get((pods, nodes))
     ratio = f", {rate / known:.2f} of Kubernetes 1.20's {known:.0f}, goal {GOALS[pods, nodes]:.0f}" if known else ""
     print(f"{pods} pods on {nodes} nodes, create to bound: {rate:.0f} pods/s{ratio}")
     print(f"  latency p50 {cuts[49]:.2f} s, p99 {cuts[98]:.2f} s")
+    told = ", ".join(f"{name} {cost * 1e6:,.0f}" for name, cost in costs.items())
+    total = sum(costs.values())
+    print(f"  CPU, us a pod: {told}; {total * 1e6:,.0f} in all: two cores could do {2 / total:,.0f} pods/s")
 
 
 def main() -> None:

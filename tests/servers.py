@@ -53,6 +53,11 @@ class Etcd:
         """Where clients connect."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Its process; 0 when it does not run."""
+        return self._process.pid if self._process is not None else 0
+
     def start(self) -> None:
         """Start it; returns at once."""
         peer = f"http://127.0.0.1:{self._peer}"
