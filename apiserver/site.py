@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import orjson
 from aiohttp import web
 
+from apiserver import binds
 from apiserver.admission.plugins import ALL as PLUGINS
 from apiserver.app import App
 from apiserver.authn import reviews as identity_reviews
@@ -81,6 +82,7 @@ class Site:
         documents = Documents(self.registry)
         self.pages.add(HISTORY_PATH, history_page(self.core))
         self.pages.add(TRACE_PATH, trace_page(self.core))
+        self.pages.add(binds.PATH, binds.page(self.core))
         self.pages.add("/openapi/v3", documents.page_v3, below=True)
         self.pages.add("/openapi/v2", documents.page_v2)
 

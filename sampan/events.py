@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -104,18 +105,32 @@ def _kept(memory: OrderedDict[Any, Any], key: Any, fresh: Any) -> Any:
 
 
 class EventRecorder:
-    """Records events as one component. Own `run` in a TaskGroup."""
+    """Records events as one component. Own `run` in a TaskGroup.
 
-    def __init__(self, client: Client, component: str, *, host: str = "", clock: Clock | None = None) -> None:
+    Beyond `most_waiting` events are dropped. `pause`, if given, is awaited before each is written: a component whose
+    own work comes first can let events wait.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        component: str,
+        *,
+        host: str = "",
+        clock: Clock | None = None,
+        most_waiting: int = MOST_WAITING,
+        pause: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._client = client
         self._component = component
         self._host = host
         self._instance = f"{component}-{host or socket.gethostname()}"
         self._clock = clock or Clock()
         self._correlator = Correlator()
-        self._waiting: asyncio.Queue[Said] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[Said] = asyncio.Queue(most_waiting)
         self._written: OrderedDict[tuple[str, ...], Written] = OrderedDict()
         self._last_stamp = 0
+        self._pause = pause
 
     def record(
         self, about: ObjectReference | Object, type: str, reason: str, message: str, *, of: Resource[Any] | None = None
@@ -137,6 +152,8 @@ class EventRecorder:
         """Write what is recorded until cancelled."""
         while True:
             said = await self._waiting.get()
+            if self._pause is not None:
+                await self._pause()
             try:
                 await self._write(said)
             except Exception as error:  # events are best effort

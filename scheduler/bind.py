@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
@@ -30,6 +31,11 @@ AT_ONCE = 32
 ASK_AGAIN_SECONDS = 1.0
 MOST_OUTSTANDING = 1024
 """Placements that may wait for their call; then the scheduler waits too."""
+SENDERS = 2
+MOST_TOGETHER = 64
+"""Bindings in one request."""
+TOGETHER_PATH = "/sampan/bindings"
+"""Where Sampan's API server takes many bindings in one request (apiserver/binds.py)."""
 
 
 class Calls:
@@ -70,31 +76,109 @@ class Calls:
             self._room.release()
 
 
-async def bind(
-    client: Client, placement: Placement, failed: Callable[[Placement, SampanError], None], clock: Clock
-) -> bool:
-    """Bind a pod to its node through the binding subresource. Returns whether it is bound; else calls `failed`."""
+class Binder:
+    """Sends bindings, many in one request when many wait. Own `run` in a TaskGroup.
+
+    `bound` hears of each placement that the API server has taken, with the seconds that it took; `failed` of each
+    other one. `calm` is set while nothing waits and nothing is on its way.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        bound: Callable[[Placement, float], None],
+        failed: Callable[[Placement, SampanError], None],
+    ) -> None:
+        self._client, self._clock = client, clock
+        self._bound, self._failed = bound, failed
+        self._waiting: deque[tuple[Placement, float]] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Semaphore(MOST_OUTSTANDING)
+        self._outstanding = 0
+        self._together = True
+        """Whether this API server takes many at once; another one than Sampan's does not."""
+        self.calm = asyncio.Event()
+        self.calm.set()
+
+    async def put(self, placement: Placement) -> None:
+        """Have a placement bound; waits while too many are outstanding."""
+        await self._room.acquire()
+        self._outstanding += 1
+        self.calm.clear()
+        self._waiting.append((placement, self._clock.monotonic()))
+        self._news.set()
+
+    async def run(self) -> NoReturn:
+        """Send until cancelled. Run several: while one waits for its answer, another gathers what comes."""
+        while True:
+            await self._news.wait()
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+            if not self._waiting:
+                self._news.clear()
+            if not batch:
+                continue
+            try:
+                await self._send(batch)
+            except Exception:  # the edge of one request: a bug in it must not stop the others
+                log.exception("bindings failed")
+                for placement, _ in batch:
+                    self._failed(placement, SampanError("a fault of the scheduler's own, see its log"))
+            finally:
+                self._outstanding -= len(batch)
+                for _ in batch:
+                    self._room.release()
+                if not self._outstanding:
+                    self.calm.set()
+
+    async def _send(self, batch: list[tuple[Placement, float]]) -> None:
+        if len(batch) > 1 and self._together:
+            errors = await self._at_once([placement for placement, _ in batch])
+        if len(batch) == 1 or not self._together:
+            errors = await asyncio.gather(*(self._one(placement) for placement, _ in batch))
+        for (placement, began), error in zip(batch, errors, strict=True):
+            if error is None:
+                self._bound(placement, self._clock.monotonic() - began)
+            else:
+                self._failed(placement, error)
+
+    async def _one(self, placement: Placement) -> SampanError | None:
+        pod = placement.pod
+        try:
+            path = PODS.path(pod.namespace, pod.name, "binding")
+            await self._client.request("POST", path, body=orjson.dumps(_binding(placement)))
+        except Unreachable as error:
+            # Nobody knows whether it was carried out.
+            return None if await _is_bound(self._client, placement, self._clock) else error
+        except SampanError as error:
+            return error
+        return None
+
+    async def _at_once(self, placements: list[Placement]) -> list[SampanError | None]:
+        body = orjson.dumps({"items": [_binding(one) for one in placements]})
+        try:
+            items = orjson.loads(await self._client.request("POST", TOGETHER_PATH, body=body))["items"]
+        except ApiError as error:
+            if error.code in (403, 404, 405):
+                self._together = False
+                return []
+            return [error] * len(placements)
+        except Unreachable as error:
+            there = await asyncio.gather(*(_is_bound(self._client, one, self._clock) for one in placements))
+            return [None if bound else error for bound in there]
+        except SampanError as error:
+            return [error] * len(placements)
+        return [None if one["status"] == "Success" else ApiError.from_status(one) for one in items]
+
+
+def _binding(placement: Placement) -> dict[str, Any]:
     pod = placement.pod
-    body = {
+    return {
         "apiVersion": "v1",
         "kind": "Binding",
         "metadata": {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid},
         "target": {"apiVersion": "v1", "kind": "Node", "name": placement.node},
     }
-    try:
-        await client.request("POST", PODS.path(pod.namespace, pod.name, "binding"), body=orjson.dumps(body))
-        return True
-    except ApiError as error:
-        failed(placement, error)
-    except Unreachable as error:
-        # Nobody knows whether it was carried out.
-        if not await _is_bound(client, placement, clock):
-            failed(placement, error)
-        else:
-            return True
-    except SampanError as error:
-        failed(placement, error)
-    return False
 
 
 async def _is_bound(client: Client, placement: Placement, clock: Clock) -> bool:

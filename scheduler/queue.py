@@ -81,6 +81,11 @@ class SchedulingQueue:
         """How many pods are in each state."""
         return dict(self._counts)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether pods wait to be taken now."""
+        return self._counts[State.ACTIVE] > 0
+
     def add(self, pod: Waiting) -> None:
         """A pod begins to wait, or one that waits now asks for something else: it is looked at soon."""
         entry = self._entries.get(pod.uid)

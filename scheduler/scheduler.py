@@ -8,6 +8,7 @@ Elsewhere: decisions (place.py, preempt.py), the calls (bind.py), what wakes pod
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +41,11 @@ DEFAULT_NAME = "default-scheduler"
 BATCH = 256
 """Pods placed between two turns of the event loop."""
 UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
-EVENT_WRITERS = 24
-"""Nearly as many as bindings in flight, so that the recorder (which drops beyond 1,000 waiting) keeps pace."""
+EVENT_WRITERS = 8
+MOST_EVENTS = 20_000
+"""Events that may wait; beyond that they are dropped. They wait while there are bindings to send."""
+EVENT_SECONDS = 0.25
+"""How long a writer of events waits for a moment without bindings before it writes the next one all the same."""
 
 
 class Scheduler:
@@ -66,7 +70,8 @@ class Scheduler:
         self._rng = np.random.default_rng(seed)
         self._shapes = Shapes()
         self._spread = DefaultSpread()
-        self._events = EventRecorder(client, name, clock=self._clock)
+        self._events = EventRecorder(client, name, clock=self._clock, most_waiting=MOST_EVENTS, pause=self._give_way)
+        self._binder: bind.Binder | None = None
         self._assumed: set[str] = set()
         self.pods: Informer[Pod] = Informer(client, PODS, field_selector=UNFINISHED, clock=self._clock)
         self.nodes: Informer[Node] = Informer(client, NODES, clock=self._clock)
@@ -95,13 +100,16 @@ class Scheduler:
         for informer in self._informers:
             await informer.synced()
         writer = client or self._client
+        self._binder = binder = bind.Binder(writer, self._clock, self._on_bound, self._on_bind_failure)
         async with asyncio.TaskGroup() as tasks, bind.Calls() as calls:
             for _ in range(EVENT_WRITERS):
                 tasks.create_task(self._events.run())
+            for _ in range(bind.SENDERS):
+                tasks.create_task(binder.run())
             try:
                 while True:
                     await self.queue.ready()
-                    await self._round(writer, calls)
+                    await self._round(writer, binder, calls)
                     await asyncio.sleep(0)
             finally:
                 self._forget_assumed()
@@ -112,7 +120,7 @@ class Scheduler:
 
     # One round
 
-    async def _round(self, client: Client, calls: bind.Calls) -> None:
+    async def _round(self, client: Client, binder: bind.Binder, calls: bind.Calls) -> None:
         """Place what waits, then start the calls that follow from it."""
         placements: list[Placement] = []
         reports: list[tuple[Waiting, str, str | None, Eviction | None]] = []
@@ -130,7 +138,7 @@ class Scheduler:
         self.metrics.attempts.labels("unschedulable").inc(len(reports))
         for placement in placements:
             self._happened(Cause.POD_ASSIGNED, placement.pod.shape)
-            await calls.start(self._bind(client, placement))
+            await binder.put(placement)
         for pod, message, nominated, eviction in reports:
             await calls.start(self._report(client, pod, message, nominated, eviction))
 
@@ -164,18 +172,25 @@ class Scheduler:
 
     # Calls
 
-    async def _bind(self, client: Client, placement: Placement) -> None:
-        began = self._clock.monotonic()
-        if await bind.bind(client, placement, self._on_bind_failure, self._clock):
-            self.metrics.bind_seconds.observe(self._clock.monotonic() - began)
-            pod = placement.pod
-            self.queue.done(pod.uid)  # assumed still, until the watch shows it
-            self._events.record(
-                _reference(pod),
-                NORMAL,
-                "Scheduled",
-                f"Successfully assigned {pod.namespace}/{pod.name} to {placement.node}",
-            )
+    async def _give_way(self) -> None:
+        """Before an event is written: bindings go first, for a while."""
+        binder = self._binder
+        if binder is None or (binder.calm.is_set() and not self.queue.is_busy):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EVENT_SECONDS):
+                await binder.calm.wait()
+
+    def _on_bound(self, placement: Placement, seconds: float) -> None:
+        self.metrics.bind_seconds.observe(seconds)
+        pod = placement.pod
+        self.queue.done(pod.uid)  # assumed still, until the watch shows it
+        self._events.record(
+            _reference(pod),
+            NORMAL,
+            "Scheduled",
+            f"Successfully assigned {pod.namespace}/{pod.name} to {placement.node}",
+        )
 
     def _on_bind_failure(self, placement: Placement, error: SampanError) -> None:
         """Forget the assumption, unless the watch has said meanwhile that the pod is there."""

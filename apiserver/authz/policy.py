@@ -89,6 +89,7 @@ SCHEDULER = (
     Rule(READ, ("",), ("persistentvolumes",)),
     Rule((*READ, "delete"), ("",), ("pods",)),
     Rule(("create",), ("",), ("bindings", "pods/binding")),
+    Rule(("post",), urls=("/sampan/bindings",)),
     Rule(("update", "patch"), ("",), ("pods/status",)),
     Rule(READ, ("apps",), ("replicasets", "statefulsets", "deployments", "daemonsets")),
     Rule(READ, ("policy",), ("poddisruptionbudgets",)),

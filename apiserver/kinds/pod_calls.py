@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from apiserver.kind import Answer, Call, Json, Subresource
+from apiserver.kind import Answer, Call, Context, Json, Subresource
 from apiserver.kinds.pod_defaults import default_container
 from apiserver.patching import proposal
 from apiserver.statuses import conflict, not_allowed, not_found
@@ -41,13 +41,13 @@ async def bind_pod(call: Call, name: str) -> Answer:
     binding = Binding.from_json(call.body or {})
     refuse(binding, name)
     if call.context.dry_run:
-        bound(await call.server.read(PODS, call.namespace, name), binding, call)
+        bound(await call.server.read(PODS, call.namespace, name), binding, call.context)
         return Answer(DONE, 201)
     after = await call.server.modify(
         PODS,
         call.namespace,
         name,
-        lambda pod: bound(pod, binding, call),
+        lambda pod: bound(pod, binding, call.context),
         subresource="binding",
         user=call.user,
     )
@@ -72,7 +72,7 @@ def refuse(binding: Binding, name: str) -> None:
         raise InvalidError("Binding", "", name, errors)
 
 
-def bound(pod: Json, binding: Binding, call: Call) -> Json:
+def bound(pod: Json, binding: Binding, context: Context) -> Json:
     """The pod with its node. Raises ApiError 409 if it cannot have it."""
     meta, spec = pod["metadata"], pod.setdefault("spec", {})
     name, node = meta["name"], binding.target.name
@@ -97,7 +97,7 @@ def bound(pod: Json, binding: Binding, call: Call) -> Json:
         "type": "PodScheduled",
         "status": "True",
         "lastProbeTime": None,
-        "lastTransitionTime": call.context.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": context.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     others = [one for one in status.get("conditions", ()) if one.get("type") != "PodScheduled"]
     status["conditions"] = [*others, {key: value for key, value in scheduled.items() if value is not None}]
