@@ -10,6 +10,7 @@ Elsewhere: what a binding does to a pod (kinds/pod_calls.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import orjson
@@ -31,6 +32,9 @@ from apiserver.writes import encoded
 from sampan.api.core_v1 import Binding
 from sampan.errors import ApiError, Reason
 from sampan.kinds import PODS
+from sampan.logs import fields
+
+log = logging.getLogger(__name__)
 
 PATH = "/sampan/bindings"
 MOST = 512
@@ -95,6 +99,9 @@ class Binds:
             return error.to_status()
         except TimeoutError:
             return ApiError(504, Reason.TIMEOUT, "Timeout: the binding was not stored in time").to_status()
+        except Exception as error:  # the edge of one binding: a bug in it must not hide how the others went
+            log.exception("a binding failed", extra=fields(pod=f"{namespace}/{name}"))
+            return ApiError(500, Reason.INTERNAL_ERROR, f"Internal error occurred: {error}").to_status()
         core.traces.bound(meta.uid or "", self.context.now, core.clock.now())
         return SUCCESS
 

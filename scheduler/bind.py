@@ -147,28 +147,30 @@ class Binder:
         try:
             path = PODS.path(pod.namespace, pod.name, "binding")
             await self._client.request("POST", path, body=orjson.dumps(_binding(placement)))
-        except Unreachable as error:
-            # Nobody knows whether it was carried out.
-            return None if await _is_bound(self._client, placement, self._clock) else error
         except SampanError as error:
-            return error
+            return await self._truth(placement, error)
         return None
 
     async def _at_once(self, placements: list[Placement]) -> list[SampanError | None]:
         body = orjson.dumps({"items": [_binding(one) for one in placements]})
+        found: list[SampanError | None]
         try:
             items = orjson.loads(await self._client.request("POST", TOGETHER_PATH, body=body))["items"]
-        except ApiError as error:
-            if error.code in (403, 404, 405):
+        except SampanError as error:
+            if isinstance(error, ApiError) and error.code in (403, 404, 405):
                 self._together = False
                 return []
-            return [error] * len(placements)
-        except Unreachable as error:
-            there = await asyncio.gather(*(_is_bound(self._client, one, self._clock) for one in placements))
-            return [None if bound else error for bound in there]
-        except SampanError as error:
-            return [error] * len(placements)
-        return [None if one["status"] == "Success" else ApiError.from_status(one) for one in items]
+            found = [error] * len(placements)
+        else:
+            found = [None if one["status"] == "Success" else ApiError.from_status(one) for one in items]
+        return await asyncio.gather(*(map(self._truth, placements, found)))
+
+    async def _truth(self, placement: Placement, error: SampanError | None) -> SampanError | None:
+        """What became of a binding: after some errors nobody knows whether it was carried out, so one has to look."""
+        unknown = isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.code >= 500)
+        if unknown and await _is_bound(self._client, placement, self._clock):
+            return None
+        return error
 
 
 def _binding(placement: Placement) -> dict[str, Any]:

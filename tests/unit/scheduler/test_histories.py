@@ -23,6 +23,7 @@ from sampan.clock import LoopClock
 from sampan.errors import ApiError, Reason
 from sampan.kinds import EVENTS, NODES, PODS
 from sampan.resource import Resource
+from scheduler.bind import TOGETHER_PATH
 from scheduler.scheduler import Scheduler
 from scheduler.shape import amounts, pod_requests
 
@@ -30,6 +31,7 @@ JSON = dict[str, Any]
 Kind = Literal["ADDED", "MODIFIED", "DELETED"]
 CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 NOT_FOUND, CONFLICT = ApiError(404, Reason.NOT_FOUND, "gone"), ApiError(409, Reason.CONFLICT, "taken")
+LOST = ApiError(500, Reason.INTERNAL_ERROR, "bound all the same")
 
 
 class Server:
@@ -128,22 +130,37 @@ class Server:
 
     async def request(self, method: str, path: str, *, body: bytes) -> bytes:
         await self._lag()
-        fate = self.draw.random()
-        if fate < self.trouble / 2:
+        if self.draw.random() < self.trouble / 2:
             raise Unreachable("no answer")
-        binding = orjson.loads(body)
+        if path == TOGETHER_PATH:
+            answers = []
+            for binding in orjson.loads(body)["items"]:
+                try:
+                    self._bind(binding)
+                    answers.append({"status": "Success"})
+                except ApiError as error:
+                    answers.append(error.to_status())
+            answer = orjson.dumps({"items": answers})
+        else:
+            self._bind(orjson.loads(body))
+            answer = b"{}"
+        if self.draw.random() < self.trouble / 2:
+            raise Unreachable("the answer is lost")
+        return answer
+
+    def _bind(self, binding: JSON) -> None:
         meta = binding["metadata"]
         value = self.objects.get("pods", {}).get((meta["namespace"], meta["name"]))
         if value is None or value["metadata"]["uid"] != meta["uid"]:
             raise NOT_FOUND
-        if value["spec"].get("nodeName") or "deletionTimestamp" in value["metadata"] or fate < self.trouble:
+        fate = self.draw.random()
+        if value["spec"].get("nodeName") or "deletionTimestamp" in value["metadata"] or fate < self.trouble / 2:
             raise CONFLICT
         self.put(PODS, value | {"spec": value["spec"] | {"nodeName": binding["target"]["name"]}})
         self.bindings += 1
         self.check(binding["target"]["name"])
-        if fate > 1 - self.trouble / 2:
-            raise Unreachable("the answer is lost")
-        return b"{}"
+        if fate > 1 - self.trouble / 4:
+            raise LOST
 
     def check(self, name: str) -> None:
         """No node holds more than it has."""
