@@ -11,7 +11,7 @@ BENCHES := api_load pod_start container_start scheduling network kctl_startup cl
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-vm test test-vm test-ha test-ha-vm test-systemd test-image unit test-robustness lint bench clean
+.PHONY: help setup demo demo-vm test test-vm test-ha test-ha-vm test-systemd test-image unit test-robustness test-soak lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ unit: setup ## the fast tests alone
 
 test-robustness: setup .tools/.test-packages ## every case of the tests of faults (about half an hour)
 	@SAMPAN_ROBUSTNESS=all $(VENV)/bin/python -m pytest tests/robustness tests/integration/kctl/test_same_as_kubectl.py
+
+test-soak: setup .tools/.test-packages ## 10,000 pods and 100 rollouts come and go, and nothing is left or grows (hours)
+	@SAMPAN_SOAK=$${SAMPAN_SOAK:-10000,100,1000} $(VENV)/bin/python -m pytest -s tests/soak
 
 lint: setup ## ruff, mypy --strict and who may import whom
 	@$(VENV)/bin/ruff check --quiet $(wildcard $(SOURCES))

@@ -1,10 +1,12 @@
-"""A test run that is told to end, by a time limit say, takes down what it made before it does."""
+"""For all tests: the cluster that they share, and an end that takes down what they made, even by a time limit."""
 
 from __future__ import annotations
 
 import signal
 
 from hypothesis import settings
+
+from shared_cluster import cluster as cluster
 
 settings.register_profile("sampan", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("sampan")

@@ -13,7 +13,7 @@ half() {
 half parts tests/unit tests/integration "$@" >.tools/tests-of-parts.txt 2>&1 &
 parts=$!
 trap 'kill "$parts" 2>/dev/null' EXIT
-half clusters tests/e2e tests/robustness "$@"
+half clusters tests/e2e tests/robustness tests/soak "$@"
 clusters=$?
 wait "$parts"
 code=$?

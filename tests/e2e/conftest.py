@@ -1,9 +1,8 @@
-"""One three-node cluster for all tests that do not harm it; each test works in a namespace of its own."""
+"""Each test works in a namespace of its own, of the cluster that all share (shared_cluster.py)."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections.abc import Iterator
 
@@ -13,15 +12,6 @@ from clusters import LocalCluster
 
 pytest.register_assert_rewrite("resource_rules")
 
-DESCRIPTION = """
-apiVersion: sampan.dev/v1alpha1
-kind: Cluster
-metadata: {name: e2e}
-spec:
-  podPidsLimit: 200
-  nodes: [{name: n1}, {name: n2}, {name: n3}]
-"""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here drives whole clusters."""
@@ -29,21 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.root)
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
-    """A cluster of three nodes with the demo's images and busybox:test. Leave it as you found it.
-
-    $SAMPAN_TEST_CLUSTER names one that runs already, to be used as it is.
-    """
-    if running := os.environ.get("SAMPAN_TEST_CLUSTER"):
-        yield LocalCluster.running(running)
-        return
-    with LocalCluster.started(description=DESCRIPTION) as started:
-        started.build_webapp("v1", "v2")
-        started.build_busybox()
-        yield started
 
 
 @contextlib.contextmanager
