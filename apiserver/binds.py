@@ -29,7 +29,9 @@ from apiserver.registry import storage_key, storage_name, storage_path
 from apiserver.statuses import not_allowed
 from apiserver.storage import Stale
 from apiserver.writes import encoded
-from sampan.api.core_v1 import Binding
+from sampan.api.base import Object, wire_name
+from sampan.api.core_v1 import Binding, PodCondition, PodSpec, PodStatus
+from sampan.api.meta_v1 import ObjectMeta
 from sampan.errors import ApiError, Reason
 from sampan.kinds import PODS
 from sampan.logs import fields
@@ -119,7 +121,7 @@ class Binds:
             return False
         pod = old | {"metadata": dict(meta), "spec": dict(old["spec"]), "status": dict(old.get("status", {}))}
         try:
-            data = encoded(self._kind, bound(pod, binding, self.context))
+            data = encoded(self._kind, _as_stored(bound(pod, binding, self.context)))
         except ApiError:
             return False  # a refusal that follows from the cache is asked again of etcd
         key = storage_key(self._kind.storage, namespace, name)
@@ -128,3 +130,26 @@ class Binds:
         except Stale:
             return False
         return True
+
+
+def _wire_names(model: type[Object]) -> tuple[str, ...]:
+    return tuple(one.alias or wire_name(name) for name, one in model.model_fields.items())
+
+
+META, SPEC = _wire_names(ObjectMeta), _wire_names(PodSpec)
+STATUS, CONDITION = _wire_names(PodStatus), _wire_names(PodCondition)
+
+
+def _as_stored(pod: Json) -> Json:
+    """The same pod with its keys in the order in which a typed one has them.
+
+    A later write that changes nothing is known by its bytes, and would else look like a change.
+    """
+    for part, names in (("metadata", META), ("spec", SPEC), ("status", STATUS)):
+        pod[part] = _ordered(pod[part], names)
+    pod["status"]["conditions"] = [_ordered(one, CONDITION) for one in pod["status"]["conditions"]]
+    return pod
+
+
+def _ordered(value: Json, names: tuple[str, ...]) -> Json:
+    return {name: value[name] for name in names if name in value}

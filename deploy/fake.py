@@ -104,6 +104,8 @@ def changed(described: FakeNodes, request: Mapping[str, Any]) -> FakeNodes:
     while value["count"] and f"{fake.PREFIX}{value['count']}" in without:
         without.discard(f"{fake.PREFIX}{value['count']}")
         value["count"] -= 1
+    if not value["count"]:
+        return FakeNodes()
     value |= {"without": sorted(without, key=_number), "stopped": sorted(stopped, key=_number)}
     return FakeNodes.from_json(value)
 
