@@ -125,9 +125,7 @@ class App:
             response = of_error(
                 ApiError(500, Reason.INTERNAL_ERROR, f"Internal error occurred: {type(error).__name__}: {error}")
             )
-        metrics.REQUESTS.labels(asked.verb, asked.plural, response.status).inc()
-        if asked.verb != "watch":
-            metrics.SECONDS.labels(asked.verb).observe(time.perf_counter() - started)
+        metrics.answered(asked.verb, asked.plural, response.status, time.perf_counter() - started)
         return response
 
     async def _answer(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
@@ -145,8 +143,11 @@ class App:
             return await self._dispatch(request, asked, user)
         group = "readOnly" if request.method == "GET" else "mutating"
         if group == "mutating":
-            async with asyncio.timeout(REQUEST_SECONDS):
+            if request.content.is_eof():  # it has arrived: nobody to wait for, and a timer costs as much as the reading
                 request[BODY] = await self._bodies.read(request)
+            else:
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    request[BODY] = await self._bodies.read(request)
         if self._in_flight[group] >= (MOST_READING if group == "readOnly" else MOST_WRITING):
             raise too_many()
         self._in_flight[group] += 1
@@ -247,14 +248,14 @@ class Request:
         """422 for a query parameter of a write."""
         return InvalidError(OPTIONS.get(self.asked.verb, "GetOptions"), "meta.k8s.io", "", [error])
 
-    async def item(self, item: Item, code: int = 200) -> web.Response:
+    async def item(self, item: Item, code: int = 200) -> web.StreamResponse:
         """An object in the asked form."""
         seen = view(self.kind, item)
         if self.form.plain and not self.pretty:
             return respond(seen.bytes, code, JSON, self.warnings)
         return await self.plain(tables.one(self.kind, seen.value, self.form, self.include, self.core.clock.now()), code)
 
-    async def plain(self, value: Any, code: int = 200) -> web.Response:
+    async def plain(self, value: Any, code: int = 200) -> web.StreamResponse:
         """A value in the asked media type."""
         return respond(encode(value, self.form.media, self.pretty) + b"\n", code, self.form.media, self.warnings)
 

@@ -76,19 +76,17 @@ class SitePages:
         data = self.discovery.get(path, aggregated=aggregated)
         if data is None:
             raise no_such_path()
-        response = respond(encode(orjson.loads(data), YAML) if form.media == YAML else data, media=form.media)
-        if aggregated:
-            response.headers["Content-Type"] = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-        return response
+        media = f"{JSON};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList" if aggregated else form.media
+        return respond(encode(orjson.loads(data), YAML) if form.media == YAML else data, media=media)
 
-    def _index(self) -> web.Response:
+    def _index(self) -> web.StreamResponse:
         paths = ["/api", "/api/v1", "/apis", *HEALTH, "/metrics", "/version", *self._exact, *self._below]
         for group, versions in self._core.registry.groups().items():
             if group:
                 paths += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)]
         return respond(orjson.dumps({"paths": sorted(set(paths))}))
 
-    async def _version(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.Response:
+    async def _version(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.StreamResponse:
         return respond(orjson.dumps(VERSION))
 
     async def _metrics(self, request: web.BaseRequest, asked: Asked, user: User | None) -> web.Response:

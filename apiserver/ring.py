@@ -38,6 +38,11 @@ def splice(value: bytes, revision: int) -> bytes:
     return b'%b"resourceVersion":"%d",%b' % (value[:at], revision, value[at:])
 
 
+def chunk(data: bytes) -> bytes:
+    """A chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 class Item:
     """One object at one revision: its bytes as sent, and its value once somebody asks."""
 
@@ -167,10 +172,10 @@ class Ring:
         return events
 
     def frames(self, position: int, events: list[Event]) -> bytes:
-        """The frames of `events`, read at `position`, for one who sees every object; made once for all alike."""
+        """The frames of `events`, read at `position`, as a chunk, for one who sees every object; made once for all."""
         key = (position, len(events))
         if self._joined[:2] != key:
-            self._joined = (*key, b"".join([event.frame(event.type) for event in events]))
+            self._joined = (*key, chunk(b"".join([event.frame(event.type) for event in events])))
         return self._joined[2]
 
     def forget(self) -> None:

@@ -22,7 +22,7 @@ from apiserver.lists import not_older, parse_version, whole
 from apiserver.matching import Match, converts, view
 from apiserver.negotiate import JSON, Form
 from apiserver.registry import storage_name
-from apiserver.ring import Event, Item, Ring
+from apiserver.ring import Event, Item, Ring, chunk
 from apiserver.tables import one as in_form
 from sampan.errors import ApiError, FieldError, InvalidError, Reason
 
@@ -227,8 +227,10 @@ class Stream:
                 return
             if events[0].revision <= self._floor:
                 data = b"".join([lens.see(event) for event in events if event.revision > self._floor])
-            elif lens.whole:
-                data = ring.frames(position, events)
+            elif lens.whole and self._chunked:
+                await self._write(ring.frames(position, events))
+                position += len(events)
+                continue
             else:
                 data = b"".join([lens.see(event) for event in events])
             position += len(events)
@@ -238,10 +240,13 @@ class Stream:
             await self._send(lens.bookmark(max(core.cache.revision, self._floor)))
 
     async def _send(self, data: bytes) -> None:
+        await self._write(chunk(data) if self._chunked else data)
+
+    async def _write(self, data: bytes) -> None:
         transport = self._request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the watcher is gone")
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        transport.write(data)
         if self._connection.paused:
             try:
                 async with asyncio.timeout(STUCK_SECONDS):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from apiserver.admission.refusals import forbidden
 from apiserver.kind import Admission, Attempt, Json
 from apiserver.metadata import generated
-from sampan.api.core_v1 import LocalObjectReference, Pod, Volume, VolumeMount
+from sampan.api.core_v1 import LocalObjectReference, Pod, ProjectedVolumeSource, Volume, VolumeMount
 from sampan.errors import ApiError
 from sampan.kinds import PODS, SERVICE_ACCOUNTS
 
@@ -75,26 +77,26 @@ def mount(pod: Pod) -> None:
 
 def token_volume(name: str) -> Volume:
     """The token, the cluster's CA, and the namespace, as files."""
-    return Volume.from_json(
+    return Volume(name=name, projected=_token_files())
+
+
+@cache
+def _token_files() -> ProjectedVolumeSource:
+    """What is in the volume, shared by all pods: it is complete, so that no default is ever written into it."""
+    return ProjectedVolumeSource.from_json(
         {
-            "name": name,
-            "projected": {
-                "defaultMode": 420,
-                "sources": [
-                    {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
-                    {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-                    {
-                        "downwardAPI": {
-                            "items": [
-                                {
-                                    "path": "namespace",
-                                    "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"},
-                                }
-                            ]
-                        }
-                    },
-                ],
-            },
+            "defaultMode": 420,
+            "sources": [
+                {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+                {
+                    "downwardAPI": {
+                        "items": [
+                            {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+                        ]
+                    }
+                },
+            ],
         }
     )
 

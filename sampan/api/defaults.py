@@ -78,11 +78,13 @@ def fill(obj: Object) -> None:
             setattr(obj, name, default)
     for name in found.children:
         value = getattr(obj, name)
-        if isinstance(value, Object):
-            fill(value)
-        elif isinstance(value, list):
+        if value is None:
+            continue
+        if isinstance(value, list):  # asking a model's metaclass costs more
             for one in value:
                 fill(one)
         elif isinstance(value, dict):
             for one in value.values():
                 fill(one)
+        elif isinstance(value, Object):
+            fill(value)
