@@ -11,7 +11,7 @@ BENCHES := api_load pod_start container_start scheduling network kctl_startup cl
 SOURCES := sampan apiserver scheduler controllers nodeagent deploy kubectl-lite/kctl tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-vm test test-vm test-ha test-ha-vm test-systemd test-image unit test-robustness test-soak lint bench clean
+.PHONY: help setup demo demo-vm test test-vm test-ha test-ha-vm test-systemd test-image unit test-robustness test-soak lint bench bench-peers clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -86,6 +86,10 @@ lint: setup ## ruff, mypy --strict and who may import whom
 
 bench: setup .tools/.test-packages ## side by side with the peers, as ratios
 	@for each in $(BENCHES); do echo "== bench/$$each.py"; $(VENV)/bin/python -m bench.$$each || exit 1; done
+
+bench-peers: setup ## the API server and kube-apiserver 1.20 in turns (builds that once from Debian's source: minutes)
+	@bench/peers/kube_apiserver.sh .tools/peers
+	@$(VENV)/bin/python -m bench.peers.api
 
 clean: ## remove what setup made in this directory
 	@rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
