@@ -1,5 +1,5 @@
 """Tests of faults. They take long in full: by default each takes a few of its many cases, chosen by a seed that is
-printed. `SAMPAN_ROBUSTNESS=all` takes every one (make test-robustness), `SAMPAN_SEED` chooses others."""
+printed. `SAMPAN_ROBUSTNESS=all` takes every one (make test-robustness), `SAMPAN_SEED` repeats a printed one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 T = TypeVar("T")
 Sample = Callable[[Sequence[T], int], list[T]]
+EVERYTHING = os.environ.get("SAMPAN_ROBUSTNESS") == "all"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,10 +29,22 @@ def sample() -> Sample[T]:
     seed = int(os.environ.get("SAMPAN_SEED", random.SystemRandom().randrange(1 << 32)))
 
     def choose(cases: Sequence[T], few: int) -> list[T]:
-        if os.environ.get("SAMPAN_ROBUSTNESS") == "all" or len(cases) <= few:
+        if EVERYTHING or len(cases) <= few:
             return list(cases)
         print(f"SAMPAN_SEED={seed}")
         chosen = set(random.Random(seed).sample(range(len(cases)), few))
         return [case for place, case in enumerate(cases) if place in chosen]
+
+    return choose
+
+
+@pytest.fixture
+def seeds() -> Callable[[int, int], list[int]]:
+    """Seeds of random runs: a few, or many in a full run; with $SAMPAN_SEED that one."""
+
+    def choose(few: int, many: int) -> list[int]:
+        if (given := os.environ.get("SAMPAN_SEED")) is not None:
+            return [int(given)]
+        return [random.SystemRandom().randrange(1 << 32) for _ in range(many if EVERYTHING else few)]
 
     return choose
