@@ -73,9 +73,11 @@ class LocalCluster:
             if keep := os.environ.get("SAMPAN_TEST_LOGS"):
                 shutil.copytree(cluster.places.logs, Path(keep) / home.name, dirs_exist_ok=True)
             cluster.kctl("cluster", "delete", name, timeout=180)
-            cluster.leaves_nothing()
-            shutil.rmtree(home)
-            shutil.rmtree(run)
+            try:
+                cluster.leaves_nothing()
+            finally:
+                shutil.rmtree(home)
+                shutil.rmtree(run)
 
     def leaves_nothing(self) -> None:
         """See that nothing of the cluster is left on the machine. Raises Failed with what is."""
