@@ -17,7 +17,6 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
-from apiserver.app import BODY
 from apiserver.core import Core
 from apiserver.decode import bad
 from apiserver.http.request import Asked
@@ -26,6 +25,7 @@ from apiserver.kind import Json, User, no_action
 from apiserver.kinds.pod_calls import bound, refuse
 from apiserver.pages import Page
 from apiserver.registry import storage_key, storage_name, storage_path
+from apiserver.request import BODY
 from apiserver.statuses import not_allowed
 from apiserver.storage import Stale
 from apiserver.writes import encoded
