@@ -34,9 +34,9 @@ class ProbeError(SampanError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and how a person reads it."""
+    """What came back, and how a person reads it. `ok` is None when it could not be asked, which proves nothing."""
 
-    ok: bool
+    ok: bool | None
     output: str
 
 
@@ -223,13 +223,13 @@ def _status(reply: bytes) -> int:
 
 
 async def command(runtime: Runtime, container_id: str, argv: list[str], *, timeout: float) -> Answer:
-    """Run it in the container; healthy is exit code 0."""
+    """Run it in the container; healthy is exit code 0. An error of the runtime is no answer, as for the kubelet."""
     try:
         code, output = await runtime.exec_sync(container_id, argv, timeout)
     except CriError as error:
         if error.code == "DEADLINE_EXCEEDED":
             return Answer(False, f"command timed out: {' '.join(argv)!r} timed out after {timeout:g}s")
-        return Answer(False, str(error))
+        return Answer(None, str(error))  # the runtime was away, say: nothing that the container can help
     return Answer(code == 0, output[:MOST_OUTPUT].decode("utf-8", "replace"))
 
 

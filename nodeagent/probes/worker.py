@@ -83,13 +83,17 @@ async def keep_asking(
     while True:
         began = clock.monotonic()
         answer = await ask(probe, probed, runtime, schedule.timeout)
-        if not answer.ok and clock.monotonic() - began > schedule.timeout + AWAY_SECONDS:
+        if answer.ok is False and clock.monotonic() - began > schedule.timeout + AWAY_SECONDS:
             # It was we who did not listen: that says nothing about the container.
             await clock.sleep(random.uniform(0, min(schedule.period, SPREAD_SECONDS)))
             continue
-        if not answer.ok:
-            say("Warning", "Unhealthy", f"{kind} probe failed: {answer.output}")
-        before, row = row.held, fold(row, answer.ok, schedule)
+        before = row.held
+        if answer.ok is None:
+            say("Warning", "Unhealthy", f"{kind} probe errored: {answer.output}")
+        else:
+            if not answer.ok:
+                say("Warning", "Unhealthy", f"{kind} probe failed: {answer.output}")
+            row = fold(row, answer.ok, schedule)
         if row.held is not before:
             held(row.held)
             if kind is ProbeKind.STARTUP:

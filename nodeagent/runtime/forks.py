@@ -87,6 +87,14 @@ class ForkClient:
         """Whether there is a fork server at the other end now."""
         return self._connected.is_set()
 
+    async def until_connected(self, seconds: float) -> None:
+        """Wait for a fork server, but not long. Raises ForkServerGone."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._connected.wait()
+        except TimeoutError:
+            raise ForkServerGone(f"no fork server answers at {self.path}") from None
+
     async def run(self) -> None:
         """Stay connected until cancelled."""
         delay = _RECONNECT_FIRST
@@ -113,8 +121,7 @@ class ForkClient:
                 connected = asyncio.ensure_future(self._on_connected())
             await broken
         finally:
-            self._connected.clear()
-            self._socket = None
+            self._lost()
             loop.remove_reader(connection.fileno())
             connection.close()
             if connected is not None:
@@ -122,8 +129,6 @@ class ForkClient:
                 await asyncio.wait((connected,))  # unlike awaiting it, this lets our own cancellation through
                 if not connected.cancelled() and connected.exception() is not None:
                     log.error("adoption failed", extra=fields(error=repr(connected.exception())))
-            if self._on_gone is not None:
-                self._on_gone()
             gone = ForkServerGone("the fork server went away before it answered")
             for queue in self._waiting.values():
                 queue.put_nowait(gone)
@@ -132,6 +137,12 @@ class ForkClient:
                     future.set_exception(gone)
                     future.exception()  # an exec that nobody waits for any more
             self._exits.clear()
+
+    def _lost(self) -> None:
+        self._connected.clear()
+        self._socket = None
+        if self._on_gone is not None:
+            self._on_gone()
 
     def _receive(self, connection: socket.socket, broken: "asyncio.Future[None]") -> None:
         for _ in range(64):
@@ -221,6 +232,7 @@ class ForkClient:
                     except BlockingIOError:
                         await _writable(connection)
                     except OSError as error:
+                        self._lost()  # before the end of the connection is read
                         raise ForkServerGone(f"the fork server went away: {error}") from error
         finally:
             if memory >= 0:

@@ -16,13 +16,15 @@ from typing import Any
 from nodeagent.runtime import plan
 from nodeagent.runtime.descriptors import Reader, Writer
 from nodeagent.runtime.errors import Invalid, Precondition, RuntimeFault, TookTooLong
-from nodeagent.runtime.forks import Ended, ForkError
+from nodeagent.runtime.forks import Ended, ForkError, ForkServerGone
 from nodeagent.runtime.idmaps import maps_of
 from nodeagent.runtime.runtime import Runtime
 from nodeagent.runtime.state import Container, Sandbox
 from sampan.cri import api_pb2 as cri
 
 _MOST_OUTPUT_BYTES = 16 << 20  # CRI's bound for ExecSync (CVE-2022-1708)
+_AWAY_SECONDS = 0.9
+"""How long a command waits for a fork server: less than what a probe's caller allows beyond its own time."""
 _LINGER_SECONDS = 2.0
 _TOKEN_SECONDS = 60.0
 _MOST_TOKENS = 1000
@@ -134,9 +136,14 @@ class Sessions:
                 if maps is not None:  # so that its root may open /dev/stdout
                     for fd in theirs[-2:]:
                         os.fchown(fd, *maps.root)
+            await self.runtime.forks.until_connected(_AWAY_SECONDS)
             answer, ended = await self.runtime.forks.exec(
                 name, theirs, container=container.id, setup=setup, process=process, user=maps is not None
             )
+        except ForkServerGone:
+            for fd in ours:
+                os.close(fd)
+            raise
         except ForkError as error:
             for fd in ours:
                 os.close(fd)

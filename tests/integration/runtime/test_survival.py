@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import grpc.aio
+import pytest
 
 from nodeagent.runtime import syscalls
 from sampan.cri import api_pb2 as cri
@@ -115,6 +116,24 @@ async def test_a_start_whose_caller_dies_comes_to_its_end(machine) -> None:
 
     await until(runs)
     await until(lambda: machine.text() == "once\n")
+
+
+async def test_a_command_without_a_fork_server_is_unavailable_not_late(machine) -> None:
+    sandbox = await machine.sandbox()
+    container = await machine.run(sandbox, ["sleep", "1000"])
+    machine.kill("forkserver")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await machine.exec(container, ["true"], timeout=1)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    machine.start_forkserver()
+
+    async def execs() -> bool:
+        try:
+            return (await machine.exec(container, ["true"])).exit_code == 0
+        except grpc.aio.AioRpcError:
+            return False
+
+    await until(execs)
 
 
 async def test_standard_input_stays_open_without_a_fork_server(machine) -> None:

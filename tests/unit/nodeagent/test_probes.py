@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodeagent.cri import CriError
 from nodeagent.probes import dial
 from nodeagent.probes import worker as probing
 from nodeagent.probes.verdict import ProbeKind, Row, Schedule, fold, initial
@@ -51,7 +52,14 @@ def test_what_is_held_before_the_first_answer() -> None:
 class Script:
     """Answers by the clock: healthy between two moments."""
 
-    def __init__(self, clock: LoopClock, healthy: list[tuple[float, float]], frozen_in_flight: bool = False) -> None:
+    def __init__(
+        self,
+        clock: LoopClock,
+        healthy: list[tuple[float, float]],
+        frozen_in_flight: bool = False,
+        away: tuple[float, float] = (0, 0),
+    ) -> None:
+        self.away = away
         self.frozen_in_flight = frozen_in_flight
         self.clock, self.healthy, self.began = clock, healthy, asyncio.get_running_loop().time()
         self.asked: list[float] = []
@@ -67,15 +75,18 @@ class Script:
         if self.frozen_in_flight and 20 <= self.now < 3600:
             await asyncio.sleep(3600 - 1e-6)
             return dial.Answer(False, "timed out")
+        if self.away[0] <= self.now < self.away[1]:
+            return dial.Answer(None, "no")
         return dial.Answer(any(low <= self.now < high for low, high in self.healthy), "no")
 
 
 async def run(
     monkeypatch: pytest.MonkeyPatch, kind: ProbeKind, healthy: list[tuple[float, float]], seconds: float,
-    known: bool | None = None, clock: LoopClock | None = None, frozen_in_flight: bool = False, **probe: Any,
+    known: bool | None = None, clock: LoopClock | None = None, frozen_in_flight: bool = False,
+    away: tuple[float, float] = (0, 0), **probe: Any,
 ) -> Script:  # fmt: skip
     clock = clock or LoopClock(START)
-    script = Script(clock, healthy, frozen_in_flight)
+    script = Script(clock, healthy, frozen_in_flight, away)
     monkeypatch.setattr(probing, "ask", script.ask)
     probed = probing.Probed("id", SPEC, "127.0.0.1", clock.now().timestamp())
     try:
@@ -155,6 +166,34 @@ async def test_a_probe_that_was_under_way_when_its_agent_froze_does_not_count(
     assert script.held == []
     assert script.said == []
     assert [one for one in script.asked if one > 3620], "it goes on afterwards"
+
+
+@pytest.mark.looptime
+async def test_what_could_not_be_asked_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = await run(
+        monkeypatch, ProbeKind.LIVENESS, [(0, 20), (60, 1e9)], 100,
+        away=(20, 60), periodSeconds=5, failureThreshold=1,
+    )  # fmt: skip
+    assert script.held == []
+    assert set(script.said) == {"Liveness probe errored: no"}
+
+
+class NoRuntime:
+    """As the client of a runtime that is away."""
+
+    async def exec_sync(self, *_: Any) -> tuple[int, bytes]:
+        raise CriError("ExecSync", self.code, "why")
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+
+@pytest.mark.parametrize(("code", "ok"), [("DEADLINE_EXCEEDED", False), ("UNAVAILABLE", None)])
+async def test_a_command_that_takes_too_long_fails_and_a_runtime_that_is_away_proves_nothing(
+    code: str, ok: bool | None
+) -> None:
+    answer = await dial.command(NoRuntime(code), "id", ["true"], timeout=1)  # type: ignore[arg-type]
+    assert answer.ok is ok
 
 
 @pytest.mark.looptime
