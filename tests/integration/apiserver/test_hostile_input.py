@@ -39,6 +39,9 @@ LAUGHS = b"a: &a [x,x,x,x,x,x,x,x]\n" + b"".join(
 )
 quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
+SOON = 30.0
+"""Seconds. Where it would go wrong it takes minutes; a busy machine is not to be mistaken for that."""
+
 
 def text_of(value: Any) -> bytes:
     import json
@@ -50,7 +53,7 @@ async def refused_or_done(api: Any, method: str, path: str, body: bytes | None, 
     started = time.monotonic()
     status, answer, _ = await api.ask(method, path, body, **options)
     assert status < 500, (body, answer)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < SOON
     if status >= 400:
         assert (answer["kind"], answer["code"]) == ("Status", status)
 
@@ -120,7 +123,7 @@ async def test_a_hundred_thousand_mistakes_are_named_in_part_and_soon(api: Any, 
     status, answer, _ = await api.ask("POST", "/api/v1/namespaces/default/configmaps?dryRun=All", body)
     assert status in (400, 422)
     assert len(answer["message"]) < 100_000
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < SOON
 
 
 async def test_a_hundred_thousand_unknown_fields_make_few_warnings(api: Any) -> None:
@@ -183,4 +186,4 @@ async def test_clients_that_never_finish_hold_up_nobody(api: Any) -> None:
     for writer in writers:
         writer.close()
     assert status == 201, body
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < SOON

@@ -46,7 +46,7 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
 def test_no_pattern_is_catastrophic(pattern: str) -> None:
     started = time.perf_counter()
     assert not Pattern(pattern).found_in("a" * 20_000 + "!")
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 30  # a catastrophe takes years
 
 
 @pytest.mark.parametrize(
